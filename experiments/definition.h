@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Start here: the parsed form of a project, exactly what the YAML said, with positions.
+//
+// `Definition` types are plain values, produced by load.h, checked by validate.h, turned into a
+// core::SnapshotData by compile.h, and read (never changed) by report/ and sim/.
+// Durations are int64 milliseconds (`_ms`), instants are UTC Unix milliseconds (`_ms`), weights are
+// exact decimals scaled to parts per million only in the compiled form.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace fulcrum::experiments {
+
+// Where something was written; line and column are 1-based, 0 when unknown.
+struct Position {
+  std::string file;
+  int line = 0;
+  int column = 0;
+};
+
+using Scalar = std::variant<bool, int64_t, double, std::string>;
+
+enum class AttributeType { kBool, kInt, kFloat, kString, kVersion, kTime };
+
+struct AttributeDecl {
+  std::string key;
+  AttributeType type = AttributeType::kString;
+  std::vector<std::string> values;  // Allowed strings; empty = any.
+  std::string title;
+  Position pos;
+};
+
+// --- Audience conditions (structured, no expression language) ---------------------------------
+
+enum class ConditionOp {
+  kAll, kAny, kNot,
+  kEq, kNe, kIn, kNotIn, kLt, kLe, kGt, kGe,  // Compare by the attribute's declared type.
+  kPrefix, kSuffix, kContains,
+  kPresent, kAbsent,
+  kPercentage,    // `percent` of units, salted by `key` of the surrounding experiment or segment.
+  kSegment,       // `ref` names a segment.
+  kPrerequisite,  // `ref` names an experiment; `values` its variants that satisfy (empty = any).
+};
+
+struct Condition {
+  ConditionOp op = ConditionOp::kAll;
+  std::string attribute;
+  std::vector<Scalar> values;
+  double percent = 0;  // kPercentage, in (0, 100].
+  std::string ref;
+  std::vector<Condition> children;
+  Position pos;
+};
+
+// --- Metrics ---------------------------------------------------------------------------------
+
+enum class MetricKind { kProportion, kCount, kMean, kRatio, kQuantile, kFunnel, kTimeTo, kRetention };
+enum class Lens { kBusiness, kUser, kFuture };     // Past value, present value, future value.
+enum class Mover { kMarket, kProduct, kBusiness };  // Which force moves a stage most.
+enum class Direction { kIncrease, kDecrease };      // Which way is good.
+
+enum class FilterOp { kEq, kNe, kIn, kNotIn, kLt, kLe, kGt, kGe, kPresent, kAbsent };
+struct PropertyFilter {
+  std::string property;
+  FilterOp op = FilterOp::kEq;
+  std::vector<Scalar> values;
+  Position pos;
+};
+
+// One summand: coefficient * (number of events, or sum of a property over events).
+struct Term {
+  double coefficient = 1;
+  std::string event;                    // Canonical event name (Project::events) or raw name.
+  std::string property;                 // "" counts events; "value" is the event's own value.
+  std::vector<PropertyFilter> filters;
+  Position pos;
+};
+
+// Relative to the unit's clock (its enrolment). Only outcomes with start <= t - clock < end count.
+struct Window {
+  int64_t start_ms = 0;
+  std::optional<int64_t> end_ms;  // Absent: until the analysis.
+};
+
+enum class Maturity { kWait, kCount };  // Leave a maturing unit out, or count what it has so far.
+
+struct Cap {
+  std::optional<double> value;
+  std::optional<double> quantile;  // In (0, 1), of non-zero values pooled over arms.
+  bool include_zeros = false;
+};
+
+struct MetricDefinition {
+  std::string key;
+  std::string title;
+  std::string description;
+  MetricKind kind = MetricKind::kProportion;
+  Lens lens = Lens::kBusiness;
+  Direction direction = Direction::kIncrease;
+  std::string unit_label;  // "%", "CNY", "orders"; for readers only.
+
+  std::vector<Term> terms;        // proportion, count, mean; numerator of a ratio.
+  std::vector<Term> denominator;  // ratio only.
+  double at_least = 1;            // proportion: the event count that satisfies it.
+  Window window;
+  Maturity maturity = Maturity::kWait;
+  std::optional<Cap> cap;
+
+  double quantile = 0.5;          // quantile only.
+  bool quantile_of_events = false;
+
+  std::vector<std::string> funnel_stages;  // funnel: keys of Project::stages, in order.
+
+  std::string from_stage;  // time_to: "" = exposure.
+  std::string to_stage;    // time_to.
+  int64_t horizon_ms = 0;  // time_to: the restricted mean's limit.
+
+  int64_t retention_from_ms = 0;  // retention: [from, to) after the clock.
+  int64_t retention_to_ms = 0;
+  bool calendar_days = false;
+
+  std::string column;              // `analyze` on one row per unit: the data column.
+  std::string denominator_column;  // ratio on unit rows.
+  std::vector<std::string> covariate_columns;  // `analyze`: known before exposure.
+  int64_t covariate_window_ms = 0; // Pre-period length for the CUPED covariate; 0 = none.
+  Position pos;
+};
+
+// --- Project -----------------------------------------------------------------------------------
+
+struct Stage {
+  std::string key;
+  std::string title;
+  std::vector<std::string> any_of;        // Canonical event names; one of them reaches the stage.
+  std::optional<Condition> satisfied_if;  // An attribute at enrolment that already satisfies it.
+  bool optional = false;                  // A side branch that never blocks.
+  Mover mover = Mover::kProduct;
+  Position pos;
+};
+
+struct UnitKind {
+  std::string key;         // user, device, session, order, city …
+  std::string links_to;    // device -> user: the known identity an anonymous one resolves to; or "".
+  Position pos;
+};
+
+struct Layer {
+  std::string key;
+  std::string salt;
+  Position pos;
+};
+
+struct Holdout {
+  std::string key;
+  std::string salt;
+  std::string layer;   // "" = global.
+  double percent = 0;  // Held out; an equal share is marked as its comparison arm.
+  Position pos;
+};
+
+struct Segment {
+  std::string key;
+  std::string title;
+  Condition condition;
+  Position pos;
+};
+
+struct Channel {
+  std::string key;
+  std::string line;  // traffic | brand
+  std::string cost;  // free | paid
+  Position pos;
+};
+
+enum class HashAlgorithm { kXxh3, kGrowthbookV2 };
+
+struct Project {
+  std::string key;
+  std::string title;
+  std::string timezone = "UTC";
+  std::string currency;
+  HashAlgorithm hash = HashAlgorithm::kXxh3;
+  std::vector<UnitKind> units;  // The first is the default.
+  std::vector<AttributeDecl> attributes;
+  std::vector<Stage> stages;
+  std::map<std::string, std::vector<std::string>> events;  // Canonical name -> raw names mapped to it.
+  std::vector<Channel> channels;
+  std::vector<Layer> layers;
+  std::vector<Holdout> holdouts;
+  std::vector<Segment> segments;
+  std::vector<MetricDefinition> metrics;
+  std::string exclude_attribute;  // A declared bool attribute: units with true are bots, excluded.
+  Position pos;
+};
+
+// --- Experiment ----------------------------------------------------------------------------------
+
+enum class ValueType { kBool, kString, kInt, kFloat, kObject };
+
+struct VariantDefinition {
+  std::string key;         // Any printable text; "No E-Mail" is fine.
+  std::string title;
+  double weight = 1;       // In any unit that sums.
+  bool control = false;
+  std::string value_json;  // Canonical JSON of `value:`; the key as a string when absent.
+  Position pos;
+};
+
+struct RampStep {
+  int64_t at_ms = 0;       // Absolute, or after start when `elapsed`.
+  bool elapsed = false;
+  double percent = 100;    // Traffic, non-decreasing.
+  Position pos;
+};
+
+struct Override {
+  std::vector<std::string> units;
+  std::string variant;
+  Position pos;
+};
+
+enum class EnrolKind { kExposure, kEvent, kEligibility };
+
+struct MetricUse {
+  std::string metric;
+  // Guardrails: the largest acceptable harm, relative to control (0.02 = 2%), as a fraction.
+  std::optional<double> margin;
+  Position pos;
+};
+
+enum class Correction { kNone, kBonferroni, kHolm, kSimultaneous, kBenjaminiHochberg };
+
+struct AnalysisDefinition {
+  double alpha = 0.05;
+  Correction correction = Correction::kSimultaneous;
+  bool cuped = true;             // Where a covariate is declared.
+  std::vector<std::string> slices;  // Unit attributes, frozen at first exposure.
+  double srm_alpha = 0.001;
+  double alpha_look = 0.01;      // Of alpha, spent on looking before the planned end.
+};
+
+enum class DecisionAction { kShip, kStop, kKeepRunning, kAskOwner };
+struct DecisionRule {
+  double min_lift = 0;            // Smallest relative effect worth shipping, as a fraction.
+  int64_t planned_duration_ms = 0;
+  std::optional<double> power;    // Target power at min_lift, for planning.
+  bool require_guardrails = true;
+};
+
+struct Switchback {
+  int64_t block_ms = 0;
+  int64_t washout_ms = 0;
+  std::string region_attribute;
+};
+
+// `analyze`: where the data is and what its columns mean.
+struct DataSource {
+  std::string input;         // Path or glob, relative to the YAML file; --input overrides.
+  std::string format;        // csv | parquet | duckdb | "" = by extension.
+  std::string table;         // duckdb only.
+  bool per_event = false;    // One row per event, not per unit.
+  std::string arm_column;
+  std::string unit_column;   // Required per event.
+  std::string event_column;  // Per event: the event's name; exposure rows carry exposure_event.
+  std::string exposure_event;
+  std::string time_column;
+  std::string value_column;
+  std::map<std::string, std::string> arms;  // Data value -> variant key; empty = the same text.
+  Position pos;
+};
+
+enum class ExperimentStatus { kDraft, kRunning, kStopped };
+
+struct ExperimentDefinition {
+  std::string key;
+  std::string title;
+  std::string hypothesis;
+  std::string owner;
+  ExperimentStatus status = ExperimentStatus::kRunning;
+  std::string salt;        // Written once; a rename of `key` reshuffles nobody.
+  HashAlgorithm hash = HashAlgorithm::kXxh3;
+  std::string unit;        // A Project::units key.
+  std::string cluster;     // Attribute that names the cluster of analysis; "" = none.
+  std::string layer;       // "" = none.
+  std::vector<std::pair<double, double>> layer_ranges;  // Percent of the layer, [from, to).
+  std::optional<Condition> audience;
+  std::vector<VariantDefinition> variants;
+  ValueType value_type = ValueType::kString;
+  std::optional<int64_t> start_ms;
+  std::optional<int64_t> end_ms;
+  std::vector<RampStep> ramp;  // Empty = 100% from start.
+  std::vector<Override> overrides;
+  bool sticky = false;
+  std::optional<Switchback> switchback;
+  EnrolKind enrol = EnrolKind::kExposure;
+  std::string enrol_event;
+  std::vector<MetricUse> primary;
+  std::vector<MetricUse> secondary;
+  std::vector<MetricUse> guardrails;
+  std::string funnel;  // A metric of kind funnel drawn in the report; "" = none.
+  AnalysisDefinition analysis;
+  DecisionRule decision;
+  std::optional<DataSource> data;
+  std::string content_hash;  // XXH3-64 hex of the file's bytes: pre-registration.
+  Position pos;
+};
+
+// Everything a directory (or, for `analyze`, a single file) says.
+struct Definitions {
+  Project project;
+  std::vector<ExperimentDefinition> experiments;  // In file-name order.
+
+  const ExperimentDefinition* FindExperiment(std::string_view key) const;
+  const MetricDefinition* FindMetric(std::string_view key) const;
+  const Stage* FindStage(std::string_view key) const;
+};
+
+}  // namespace fulcrum::experiments

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A plan says what to compute, in plain structs; a store says how. One plan, several executions
+// (embedded: DuckDB scans and C++ folds per unit; a cluster: its own SQL), the same meaning.
+//
+// The result is, per arm, phase, slice and maturity group, one stats::Gram of the planned columns,
+// plus what a Gram cannot hold (order statistics, survival tables) and the facts of data quality.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "stats/gram.h"
+
+namespace fulcrum::store {
+
+using Literal = std::variant<bool, int64_t, double, std::string>;
+
+enum class CompareOp { kEq, kNe, kIn, kNotIn, kLt, kLe, kGt, kGe, kPresent, kAbsent };
+
+// A test on one event property; an absent property satisfies only kAbsent, kNe and kNotIn.
+struct EventFilter {
+  std::string property;
+  CompareOp op = CompareOp::kEq;
+  std::vector<Literal> values;
+};
+
+// coefficient * Σ over matching events of (property or, when property is "", 1).
+// `property` "value" is the event's own value. An event without the property adds nothing.
+struct Term {
+  double coefficient = 1;
+  std::vector<std::string> events;  // Raw names; any of them matches.
+  std::string property;
+  std::vector<EventFilter> filters;
+};
+
+// Outcomes with start_ms <= t - clock < end_ms count; INT64_MAX = until as_of.
+struct TimeWindow {
+  int64_t start_ms = 0;
+  int64_t end_ms = INT64_MAX;
+};
+
+struct CapRule {
+  std::optional<double> value;
+  std::optional<double> quantile;  // Pooled over arms; of non-zero values unless include_zeros.
+  bool include_zeros = false;
+};
+
+enum class ColumnKind {
+  kSum,      // Σ terms within the window.
+  kAtLeast,  // 1 if Σ terms >= threshold, else 0.
+  kStage,    // 1 if the unit reached `stage` of `funnel` (each at or after the one before).
+  kPre,      // Covariate: Σ terms over [clock - pre_ms, clock); NaN-free, 0 when nothing happened.
+  kHasPre,   // 1 if the unit was ever seen before its clock; goes with kPre.
+};
+
+// One per-unit number. Columns of a group share maturity and so share one Gram.
+struct Column {
+  std::string name;  // Unique within the plan; the report's handle.
+  ColumnKind kind = ColumnKind::kSum;
+  std::vector<Term> terms;
+  double threshold = 1;
+  TimeWindow window;
+  std::optional<CapRule> cap;  // kSum only.
+  int funnel = -1;             // kStage: index into Plan::funnels …
+  int stage = -1;              // … and its stage.
+  int64_t pre_ms = 0;          // kPre.
+  std::string source_column;   // Unit-row data: the file's column (numeric or boolean).
+};
+
+struct FunnelStage {
+  std::string key;
+  std::vector<std::string> events;  // Raw names; any of them reaches it.
+  bool optional = false;            // Never blocks a later stage.
+  std::string satisfied_attribute;  // Enrolment attribute that already satisfies it, or "".
+  std::vector<Literal> satisfied_values;
+};
+
+struct FunnelSpec {
+  std::string key;
+  std::vector<FunnelStage> stages;
+  TimeWindow window;
+};
+
+// One Gram per (arm, phase, slice). Units with as_of - clock < maturity_ms are left out (counted in
+// `maturing`); 0 = every unit counts at once.
+struct Group {
+  int64_t maturity_ms = 0;
+  std::vector<int> columns;  // Indices into Plan::columns.
+};
+
+// Time from the clock (from_events empty) or from the first from-event to the first to-event at or
+// after it; censored at as_of or at horizon_ms.
+struct TimeToSpec {
+  std::string key;
+  std::vector<std::string> from_events;
+  std::vector<std::string> to_events;
+  int64_t horizon_ms = 0;
+};
+
+// The distribution of a column's per-unit values, or of single events' values.
+struct QuantileSpec {
+  std::string key;
+  double q = 0.5;
+  bool of_events = false;
+  int column = -1;            // Not of_events: index into Plan::columns.
+  Term term;                  // of_events.
+  TimeWindow window;          // of_events.
+  double confidence = 0.95;   // How wide an order-statistic interval must be available.
+};
+
+// A breakdown by unit attributes, frozen at first exposure; several = compound.
+struct SliceSpec {
+  std::string key;
+  std::vector<std::string> attributes;
+  int max_values = 20;  // The rest is "other".
+};
+
+struct Arm {
+  std::string key;
+  double weight = 1;  // Expected share is weight / Σ weights, per phase where exposures carry one.
+};
+
+enum class EnrolRule { kExposure, kEvent };
+
+struct Population {
+  std::string experiment;
+  std::string unit_kind;
+  std::vector<Arm> arms;  // The control first.
+  EnrolRule enrol = EnrolRule::kExposure;
+  std::vector<std::string> enrol_events;  // kEvent: the clock starts at the first, after exposure.
+  int64_t from_ms = INT64_MIN;            // Exposures outside [from, to) are not of this analysis.
+  int64_t to_ms = INT64_MAX;
+  std::string exclude_attribute;          // Units with this attribute true are left out, counted.
+  bool exclude_multi_arm = false;         // Sensitivity: leave out units seen in several arms.
+  std::string cluster_attribute;          // One Gram row per cluster and arm when set.
+};
+
+struct Plan {
+  Population population;
+  std::vector<Column> columns;
+  std::vector<Group> groups;
+  std::vector<FunnelSpec> funnels;
+  std::vector<TimeToSpec> time_to;
+  std::vector<QuantileSpec> quantiles;
+  std::vector<SliceSpec> slices;        // The whole is always computed.
+  int64_t as_of_ms = INT64_MAX;         // Only what was received at or before counts.
+  int64_t memory_limit_bytes = 4LL << 30;
+};
+
+// --- Results -------------------------------------------------------------------------------------
+
+struct Cell {
+  int arm = 0;
+  int phase = 0;
+  int slice = -1;           // -1 = the whole; else index into Plan::slices …
+  std::string slice_value;  // … and its value ("a / b" for compound ones).
+  int group = 0;
+  stats::Gram gram;         // Over Group::columns, in their order.
+  int64_t maturing = 0;     // Units left out because their window has not passed.
+};
+
+// Kaplan–Meier input: at each distinct time, units at risk, events and censorings.
+struct RiskRow {
+  double time_ms = 0;
+  double at_risk = 0;
+  double events = 0;
+  double censored = 0;
+};
+
+struct SurvivalTable {
+  int time_to = 0;  // Index into Plan::time_to.
+  int arm = 0;
+  std::vector<RiskRow> rows;
+};
+
+struct QuantileResult {
+  int quantile = 0;  // Index into Plan::quantiles.
+  int arm = 0;
+  double n = 0;              // Values.
+  double n_clusters = 0;     // Units that contributed.
+  double value = 0;          // Linear interpolation (type 7).
+  double lower = 0;          // Order statistics that bracket it at `confidence` …
+  double upper = 0;
+  double density_sd = 0;     // … and the standard error they imply, design effect included.
+};
+
+// What was observed, before any test. Unit counts are of the analysis population unless said.
+struct ArmHealth {
+  double units = 0;                 // First shown in this arm.
+  double exposures = 0;             // Exposure rows, duplicates included.
+  double multi_arm_units = 0;       // First shown here, also seen elsewhere.
+  double excluded_units = 0;        // By exclude_attribute.
+  double triggered_units = 0;       // enrol: event only.
+  double client_assigned = 0;       // Reported by clients: for exposure loss.
+  double client_shown = 0;
+  double client_sent = 0;
+  double client_dropped = 0;
+  std::map<int, double> units_by_phase;
+  std::map<int64_t, double> units_by_day;  // Key: day start, UTC ms.
+};
+
+struct Health {
+  std::vector<ArmHealth> arms;      // As Population::arms.
+  double unknown_variant_exposures = 0;
+  double duplicate_exposures = 0;   // Same exposure_id more than once.
+  double duplicate_events = 0;      // Same event_id more than once.
+  double events_scanned = 0;
+  double rejected_rows = 0;         // Files: rows that could not be read.
+  int64_t first_exposure_ms = 0;
+  int64_t last_exposure_ms = 0;
+  int64_t last_received_ms = 0;
+};
+
+struct PlanResult {
+  std::vector<Cell> cells;
+  std::vector<SurvivalTable> survival;
+  std::vector<QuantileResult> quantiles;
+  std::vector<double> cap_values;   // Per column: the cap applied, +inf where none.
+  Health health;
+  int64_t as_of_ms = 0;             // The instant the result stands for.
+};
+
+}  // namespace fulcrum::store
