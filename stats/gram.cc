@@ -110,6 +110,14 @@ void Gram::AddRows(std::span<const double> rows) {
 
 void Gram::MergeParts(std::int64_t n, const double* mean, const double* mean_lo,
                       const double* cross) {
+  if (n_ == 0) {
+    // Copied, because going through a difference from zero would round the residues away.
+    n_ = n;
+    std::copy(mean, mean + width(), mean_.begin());
+    std::copy(mean_lo, mean_lo + width(), mean_lo_.begin());
+    std::copy(cross, cross + cross_.size(), cross_.begin());
+    return;
+  }
   const double a = static_cast<double>(n_);
   const double b = static_cast<double>(n);
   const double product_weight = a * b / (a + b);
