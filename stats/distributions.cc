@@ -17,12 +17,12 @@ namespace bm = boost::math;
 
 // Results at the edge of the doubles (overflow to infinity, underflow to zero) are answers here,
 // not errors; arguments are checked by our callers.
-using Policy = bm::policies::policy<
-    bm::policies::domain_error<bm::policies::ignore_error>,
-    bm::policies::pole_error<bm::policies::ignore_error>,
-    bm::policies::overflow_error<bm::policies::ignore_error>,
-    bm::policies::evaluation_error<bm::policies::ignore_error>,
-    bm::policies::promote_float<false>, bm::policies::promote_double<false>>;
+using Policy =
+    bm::policies::policy<bm::policies::domain_error<bm::policies::ignore_error>,
+                         bm::policies::pole_error<bm::policies::ignore_error>,
+                         bm::policies::overflow_error<bm::policies::ignore_error>,
+                         bm::policies::evaluation_error<bm::policies::ignore_error>,
+                         bm::policies::promote_float<false>, bm::policies::promote_double<false>>;
 const Policy kPolicy;
 
 constexpr double kSqrt2 = 1.4142135623730950488;
@@ -116,9 +116,8 @@ double TSf(double t, double df) {
   if (std::isinf(t)) return t > 0 ? 0.0 : 1.0;
   const double t2 = t * t;
   // Half of I_x(df/2, 1/2) at x = df/(df + t^2); the other branch keeps digits where x is near 1.
-  const double half =
-      t2 < df ? 0.5 * bm::ibetac(0.5, 0.5 * df, t2 / (df + t2), kPolicy)
-              : 0.5 * bm::ibeta(0.5 * df, 0.5, df / (df + t2), kPolicy);
+  const double half = t2 < df ? 0.5 * bm::ibetac(0.5, 0.5 * df, t2 / (df + t2), kPolicy)
+                              : 0.5 * bm::ibeta(0.5 * df, 0.5, df / (df + t2), kPolicy);
   return t >= 0 ? half : 1.0 - half;
 }
 
