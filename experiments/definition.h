@@ -26,6 +26,10 @@ struct Position {
   int column = 0;
 };
 
+// Where the fields of one definition were written, by path ("unit", "layer.range", "schedule.end",
+// "analysis.slices[0]"). Empty for definitions made in memory.
+using FieldPositions = std::map<std::string, Position, std::less<>>;
+
 using Scalar = std::variant<bool, int64_t, double, std::string>;
 
 enum class AttributeType { kBool, kInt, kFloat, kString, kVersion, kTime };
@@ -41,13 +45,27 @@ struct AttributeDecl {
 // --- Audience conditions (structured, no expression language) ---------------------------------
 
 enum class ConditionOp {
-  kAll, kAny, kNot,
-  kEq, kNe, kIn, kNotIn, kLt, kLe, kGt, kGe,  // Compare by the attribute's declared type.
-  kPrefix, kSuffix, kContains,
-  kPresent, kAbsent,
-  kPercentage,    // `percent` of units, salted by `key` of the surrounding experiment or segment.
+  kAll,
+  kAny,
+  kNot,
+  kEq,
+  kNe,
+  kIn,
+  kNotIn,
+  kLt,
+  kLe,
+  kGt,
+  kGe,  // Compare by the attribute's declared type.
+  kPrefix,
+  kSuffix,
+  kContains,
+  kPresent,
+  kAbsent,
+  kPercentage,    // `percent` of units; see compile.h for its salt.
   kSegment,       // `ref` names a segment.
   kPrerequisite,  // `ref` names an experiment; `values` its variants that satisfy (empty = any).
+  kNowBefore,     // The decision's instant is before `values[0]` (Unix ms) …
+  kNowAfter,      // … or at or after it.
 };
 
 struct Condition {
@@ -62,8 +80,17 @@ struct Condition {
 
 // --- Metrics ---------------------------------------------------------------------------------
 
-enum class MetricKind { kProportion, kCount, kMean, kRatio, kQuantile, kFunnel, kTimeTo, kRetention };
-enum class Lens { kBusiness, kUser, kFuture };     // Past value, present value, future value.
+enum class MetricKind {
+  kProportion,
+  kCount,
+  kMean,
+  kRatio,
+  kQuantile,
+  kFunnel,
+  kTimeTo,
+  kRetention
+};
+enum class Lens { kBusiness, kUser, kFuture };      // Past value, present value, future value.
 enum class Mover { kMarket, kProduct, kBusiness };  // Which force moves a stage most.
 enum class Direction { kIncrease, kDecrease };      // Which way is good.
 
@@ -78,8 +105,8 @@ struct PropertyFilter {
 // One summand: coefficient * (number of events, or sum of a property over events).
 struct Term {
   double coefficient = 1;
-  std::string event;                    // Canonical event name (Project::events) or raw name.
-  std::string property;                 // "" counts events; "value" is the event's own value.
+  std::string event;     // Canonical event name (Project::events) or raw name.
+  std::string property;  // "" counts events; "value" is the event's own value.
   std::vector<PropertyFilter> filters;
   Position pos;
 };
@@ -114,7 +141,7 @@ struct MetricDefinition {
   Maturity maturity = Maturity::kWait;
   std::optional<Cap> cap;
 
-  double quantile = 0.5;          // quantile only.
+  double quantile = 0.5;  // quantile only.
   bool quantile_of_events = false;
 
   std::vector<std::string> funnel_stages;  // funnel: keys of Project::stages, in order.
@@ -127,14 +154,17 @@ struct MetricDefinition {
   int64_t retention_to_ms = 0;
   bool calendar_days = false;
 
-  std::string column;              // `analyze` on one row per unit: the data column.
-  std::string denominator_column;  // ratio on unit rows.
+  std::string column;                          // `analyze` on one row per unit: the data column.
+  std::string denominator_column;              // ratio on unit rows.
   std::vector<std::string> covariate_columns;  // `analyze`: known before exposure.
-  int64_t covariate_window_ms = 0; // Pre-period length for the CUPED covariate; 0 = none.
+  int64_t covariate_window_ms = 0;  // Pre-period length for the CUPED covariate; 0 = none.
   Position pos;
+  FieldPositions fields;
 };
 
 // --- Project -----------------------------------------------------------------------------------
+
+enum class HashAlgorithm { kXxh3, kGrowthbookV2 };
 
 struct Stage {
   std::string key;
@@ -147,8 +177,8 @@ struct Stage {
 };
 
 struct UnitKind {
-  std::string key;         // user, device, session, order, city …
-  std::string links_to;    // device -> user: the known identity an anonymous one resolves to; or "".
+  std::string key;       // user, device, session, order, city …
+  std::string links_to;  // device -> user: the known identity an anonymous one resolves to; or "".
   Position pos;
 };
 
@@ -156,6 +186,7 @@ struct Layer {
   std::string key;
   std::string salt;
   Position pos;
+  HashAlgorithm hash = HashAlgorithm::kXxh3;  // `hash:`, else the project's.
 };
 
 struct Holdout {
@@ -164,6 +195,8 @@ struct Holdout {
   std::string layer;   // "" = global.
   double percent = 0;  // Held out; an equal share is marked as its comparison arm.
   Position pos;
+  std::string unit;  // A Project::units key; the first where the YAML names none.
+  HashAlgorithm hash = HashAlgorithm::kXxh3;  // `hash:`, else the project's.
 };
 
 struct Segment {
@@ -180,8 +213,6 @@ struct Channel {
   Position pos;
 };
 
-enum class HashAlgorithm { kXxh3, kGrowthbookV2 };
-
 struct Project {
   std::string key;
   std::string title;
@@ -191,7 +222,8 @@ struct Project {
   std::vector<UnitKind> units;  // The first is the default.
   std::vector<AttributeDecl> attributes;
   std::vector<Stage> stages;
-  std::map<std::string, std::vector<std::string>> events;  // Canonical name -> raw names mapped to it.
+  std::map<std::string, std::vector<std::string>>
+      events;  // Canonical name -> raw names mapped to it.
   std::vector<Channel> channels;
   std::vector<Layer> layers;
   std::vector<Holdout> holdouts;
@@ -199,6 +231,7 @@ struct Project {
   std::vector<MetricDefinition> metrics;
   std::string exclude_attribute;  // A declared bool attribute: units with true are bots, excluded.
   Position pos;
+  FieldPositions fields;
 };
 
 // --- Experiment ----------------------------------------------------------------------------------
@@ -206,18 +239,20 @@ struct Project {
 enum class ValueType { kBool, kString, kInt, kFloat, kObject };
 
 struct VariantDefinition {
-  std::string key;         // Any printable text; "No E-Mail" is fine.
+  std::string key;  // Any printable text; "No E-Mail" is fine.
   std::string title;
-  double weight = 1;       // In any unit that sums.
+  double weight = 1;  // In any unit that sums.
   bool control = false;
-  std::string value_json;  // Canonical JSON of `value:`; the key as a string when absent.
+  // Canonical JSON of `value:` (sorted keys, no spaces, floats keep their point); the key as a
+  // JSON string when absent.
+  std::string value_json;
   Position pos;
 };
 
 struct RampStep {
-  int64_t at_ms = 0;       // Absolute, or after start when `elapsed`.
+  int64_t at_ms = 0;  // Absolute, or after start when `elapsed`.
   bool elapsed = false;
-  double percent = 100;    // Traffic, non-decreasing.
+  double percent = 100;  // Traffic, non-decreasing.
   Position pos;
 };
 
@@ -225,6 +260,7 @@ struct Override {
   std::vector<std::string> units;
   std::string variant;
   Position pos;
+  std::optional<Condition> when;  // Instead of `units`: whoever satisfies it.
 };
 
 enum class EnrolKind { kExposure, kEvent, kEligibility };
@@ -241,17 +277,17 @@ enum class Correction { kNone, kBonferroni, kHolm, kSimultaneous, kBenjaminiHoch
 struct AnalysisDefinition {
   double alpha = 0.05;
   Correction correction = Correction::kSimultaneous;
-  bool cuped = true;             // Where a covariate is declared.
+  bool cuped = true;                // Where a covariate is declared.
   std::vector<std::string> slices;  // Unit attributes, frozen at first exposure.
   double srm_alpha = 0.001;
-  double alpha_look = 0.01;      // Of alpha, spent on looking before the planned end.
+  double alpha_look = 0.01;  // Of alpha, spent on looking before the planned end.
 };
 
 enum class DecisionAction { kShip, kStop, kKeepRunning, kAskOwner };
 struct DecisionRule {
-  double min_lift = 0;            // Smallest relative effect worth shipping, as a fraction.
+  double min_lift = 0;  // Smallest relative effect worth shipping, as a fraction.
   int64_t planned_duration_ms = 0;
-  std::optional<double> power;    // Target power at min_lift, for planning.
+  std::optional<double> power;  // Target power at min_lift, for planning.
   bool require_guardrails = true;
 };
 
@@ -263,10 +299,10 @@ struct Switchback {
 
 // `analyze`: where the data is and what its columns mean.
 struct DataSource {
-  std::string input;         // Path or glob, relative to the YAML file; --input overrides.
-  std::string format;        // csv | parquet | duckdb | "" = by extension.
-  std::string table;         // duckdb only.
-  bool per_event = false;    // One row per event, not per unit.
+  std::string input;       // Path or glob, relative to the YAML file; --input overrides.
+  std::string format;      // csv | parquet | duckdb | "" = by extension.
+  std::string table;       // duckdb only.
+  bool per_event = false;  // One row per event, not per unit.
   std::string arm_column;
   std::string unit_column;   // Required per event.
   std::string event_column;  // Per event: the event's name; exposure rows carry exposure_event.
@@ -285,11 +321,11 @@ struct ExperimentDefinition {
   std::string hypothesis;
   std::string owner;
   ExperimentStatus status = ExperimentStatus::kRunning;
-  std::string salt;        // Written once; a rename of `key` reshuffles nobody.
+  std::string salt;  // Written once; a rename of `key` reshuffles nobody.
   HashAlgorithm hash = HashAlgorithm::kXxh3;
-  std::string unit;        // A Project::units key.
-  std::string cluster;     // Attribute that names the cluster of analysis; "" = none.
-  std::string layer;       // "" = none.
+  std::string unit;     // A Project::units key.
+  std::string cluster;  // Attribute that names the cluster of analysis; "" = none.
+  std::string layer;    // "" = none.
   std::vector<std::pair<double, double>> layer_ranges;  // Percent of the layer, [from, to).
   std::optional<Condition> audience;
   std::vector<VariantDefinition> variants;
@@ -311,12 +347,14 @@ struct ExperimentDefinition {
   std::optional<DataSource> data;
   std::string content_hash;  // XXH3-64 hex of the file's bytes: pre-registration.
   Position pos;
+  FieldPositions fields;
 };
 
 // Everything a directory (or, for `analyze`, a single file) says.
 struct Definitions {
   Project project;
   std::vector<ExperimentDefinition> experiments;  // In file-name order.
+  std::string version;  // 16 hex digits over the names and bytes of all files.
 
   const ExperimentDefinition* FindExperiment(std::string_view key) const;
   const MetricDefinition* FindMetric(std::string_view key) const;
