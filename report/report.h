@@ -327,7 +327,6 @@ struct FunnelReport {
 
 struct SliceEffect {
   std::string value;
-  std::string arm;
   double n_control = 0;
   double n_treatment = 0;
   Status status = Status::kNoUnits;
