@@ -23,7 +23,7 @@ constexpr uint32_t BucketStepPpm(HashAlgorithm hash) {
 
 // Weights in any unit to ppm: multiples of the algorithm's step that sum to kPpm, by largest
 // remainder, where every weight above zero gets at least one step. Empty where that is impossible:
-// no weight above zero, a sum over 2^64, or more positive weights than steps.
+// no weight above zero, a sum over 2^44, or more positive weights than steps.
 std::vector<uint32_t> WeightsToPpm(std::span<const uint64_t> weights, HashAlgorithm hash);
 
 // The buckets of one variant of a phase in the *variant* hash, after traffic. growthbook-v2 has one

@@ -72,8 +72,8 @@ struct Decision {
   int32_t phase = -1;           // index into ExperimentData::phases
   uint32_t propensity_ppm = 0;  // probability of this variant for an enrolled unit, 0 if none drawn
   int32_t detail = -1;          // index of the holdout, prerequisite (of its experiment), condition
-                        // override or mismatched attribute that decided
-  int64_t block = -1;  // switchback: number of the time block
+                                // override or mismatched attribute that decided
+  int64_t block = -1;           // switchback: number of the time block
 
   constexpr bool has_variant() const { return variant >= 0; }
   constexpr bool is_override() const { return reason == Reason::kOverride; }

@@ -19,11 +19,19 @@ struct SaltState {
   uint64_t seed = 0;
   uint32_t fnv_state = 0;
 };
-SaltState PrepareSalt(std::string_view salt);
+
+// What a salt is for. With kXxh3 it is the seed under which the salt is hashed, so that parts that
+// happen to share a salt (an experiment named like its layer) still draw independently.
+enum class SaltRole : uint8_t { kExperiment = 0, kLayer = 1, kHoldout = 2, kPercentage = 3 };
+SaltState PrepareSalt(std::string_view salt, SaltRole role);
 
 // XXH3-64 of the id, seeded. The high 32 bits choose the variant (or layer range, holdout,
 // percentage), the low 32 bits the traffic: two independent draws from one hash.
 uint64_t SaltedHash(const SaltState& salt, std::string_view id);
+
+// The salt of one time block of a switchback: the block number (8 bytes, little-endian) hashed
+// under the experiment's seed. kXxh3 only.
+SaltState BlockSalt(const SaltState& salt, int64_t block);
 
 // FNV-1a, 32 bits, from its offset basis or from a state.
 inline constexpr uint32_t kFnvOffset32 = 2166136261u;

@@ -26,7 +26,7 @@ std::string_view AttributeTypeName(AttributeType type);
 //
 // Where a context's value has another type than the declaration, these conversions apply and no
 // others; anything else makes a condition that reads it fail with Reason::kTypeMismatch:
-//   int -> float, a whole float within +-2^53 -> int, string -> version, int -> time.
+//   int -> float, a whole float within +-2^53 -> int, string <-> version, int -> time.
 class Value {
  public:
   constexpr Value() = default;  // false

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/hash.h"
+#include "core/snapshot_data.h"
+
+// The form the evaluator reads: small fixed-size records that refer to slices of shared pools, so
+// that a decision touches few cache lines and never follows a vector of vectors. Internal to core/.
+namespace fulcrum::core {
+
+// A slice of a pool.
+struct Slice {
+  uint32_t first = 0;
+  uint32_t count = 0;
+};
+
+// 24 bytes. Numbers in `integer` (bool, int, time) or `real`; text in `text`.
+struct CompiledOperand {
+  union {
+    int64_t integer = 0;
+    double real;
+  };
+  std::string_view text;
+};
+
+struct CompiledCondition {
+  ConditionOp op = ConditionOp::kAll;
+  AttributeType type = AttributeType::kBool;  // of the attribute
+  HashAlgorithm hash = HashAlgorithm::kXxh3;
+  bool is_sorted = false;  // kIn, kNotIn: operands may be searched by bisection
+  int32_t ref = -1;        // attribute, segment's condition, experiment or unit kind, by op
+  Slice slice;             // of operands, children or variants, by op; kPercentage: {salt, ppm}
+};
+
+struct CompiledPhase {
+  int64_t start_ms = 0;
+  uint32_t traffic_ppm = 0;
+  uint32_t first_range = 0;  // variant_ranges[first_range + variant]
+  int32_t single_arm = -1;   // the variant that has all the weight
+};
+
+struct CompiledLayer {
+  SaltState salt;
+  HashAlgorithm hash = HashAlgorithm::kXxh3;
+};
+
+struct CompiledHoldout {
+  SaltState salt;
+  HashAlgorithm hash = HashAlgorithm::kXxh3;
+  int32_t unit_kind = 0;
+  uint32_t held_ppm = 0;
+  bool has_comparison = false;
+};
+
+struct CompiledPrerequisite {
+  int32_t experiment = -1;
+  Slice variants;  // of variant_refs
+};
+
+struct CompiledExperiment {
+  // What only some experiments have, so that the common path tests it once.
+  enum Feature : uint8_t {
+    kUnitOverrides = 1,
+    kConditionOverrides = 2,
+    kHoldouts = 4,
+    kPrerequisites = 8,
+    kCluster = 16,
+    kSwitchback = 32,
+    kKeepsPrior = 64,  // sticky, or enrolment closes at some time
+  };
+  SaltState salt;
+  int64_t start_ms = 0;
+  int64_t end_ms = 0;
+  int64_t stopped_at_ms = 0;  // kDistantPastMs where the status is stopped
+  int64_t enrolment_closed_at_ms = 0;
+  HashAlgorithm hash = HashAlgorithm::kXxh3;
+  uint8_t features = 0;
+  bool is_draft = false;
+  bool is_sticky = false;
+  int32_t unit_kind = 0;
+  int32_t layer = -1;
+  int32_t audience = -1;
+  Slice phases;
+  Slice layer_ranges;
+  uint32_t variant_count = 0;
+  int32_t stop_variant = -1;
+  // Rare.
+  Slice unit_overrides;
+  Slice condition_overrides;
+  Slice holdouts;
+  Slice prerequisites;
+  int32_t unit_attribute = -1;  // cluster or region
+  int64_t block_ms = 0;
+  int64_t washout_ms = 0;
+};
+
+// Sorted by hash, then id.
+struct CompiledUnitOverride {
+  uint64_t hash = 0;
+  std::string_view unit_id;
+  int32_t variant = -1;
+};
+
+struct KeySlot {
+  uint32_t tag = 0;  // high bits of the key's hash, to skip most comparisons
+  int32_t experiment = -1;
+  std::string_view key;
+};
+
+struct CompiledSnapshot {
+  SnapshotData data;  // owns every text; not changed after Make
+
+  std::vector<KeySlot> slots;  // open addressing, a power of two, at most half full
+  uint64_t slot_mask = 0;
+  std::vector<CompiledExperiment> experiments;
+  std::vector<CompiledPhase> phases;
+  std::vector<BucketRange> variant_ranges;
+  std::vector<BucketRange> layer_ranges;
+  std::vector<CompiledCondition> conditions;  // as numbered in SnapshotData
+  std::vector<CompiledOperand> operands;
+  std::vector<int32_t> children;
+  std::vector<int32_t> variant_refs;
+  std::vector<SaltState> percentage_salts;
+  std::vector<CompiledLayer> layers;
+  std::vector<CompiledHoldout> holdouts;
+  std::vector<int32_t> holdout_refs;
+  std::vector<CompiledPrerequisite> prerequisites;
+  std::vector<CompiledUnitOverride> unit_overrides;
+  std::vector<ConditionOverride> condition_overrides;
+  std::vector<std::string_view> attribute_keys;
+  std::vector<AttributeType> attribute_types;
+  std::vector<std::string_view> unit_kinds;
+  int32_t default_unit_kind = 0;
+};
+
+// Fills the compiled form from `compiled->data`. REQUIRES: Validate(data).
+void Compile(CompiledSnapshot* compiled);
+
+// How operands of kIn are ordered where they are sorted: texts by length, then bytes.
+bool TextLess(std::string_view a, std::string_view b);
+
+}  // namespace fulcrum::core
