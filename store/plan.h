@@ -111,6 +111,7 @@ struct QuantileSpec {
   Term term;                  // of_events.
   TimeWindow window;          // of_events.
   double confidence = 0.95;   // How wide an order-statistic interval must be available.
+  int64_t maturity_ms = 0;    // Units younger than this at as_of are left out, as in Group.
 };
 
 // A breakdown by unit attributes, frozen at first exposure; several = compound.
