@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/command.h"
-#include "httplib.h"
+#include <httplib.h>
 
 namespace fulcrum::cli {
 namespace {
