@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// For the calculator's own files only: reads fields out of a Value and complains by name.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "stats/moments.h"
+#include "stats/types.h"
+#include "stats/value.h"
+
+namespace fulcrum::stats {
+
+// Thrown by Input and by methods, caught in Calculate and nowhere else: some 150 methods read half
+// a dozen fields each, and an error check per field would bury every formula.
+class BadInput : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// A view of one object or array of the inputs, with its path ("treatment.n") for messages.
+class Input {
+ public:
+  explicit Input(const Value& value, std::string path = "") : value_(&value), path_(path) {}
+
+  [[noreturn]] void Fail(std::string_view name, std::string_view what) const;
+
+  const Value& value() const { return *value_; }
+  bool Has(std::string_view name) const;  // present and not null
+  Input At(std::string_view name) const;  // any present member
+  std::vector<Input> Items(std::string_view name) const;
+  std::vector<Input> Elements() const;  // of this array
+
+  double Number(std::string_view name) const;  // finite
+  double NumberOr(std::string_view name, double fallback) const;
+  double NumberOrInfinity(std::string_view name) const;
+  double Positive(std::string_view name) const;
+  double NonNegative(std::string_view name) const;
+  double Probability(std::string_view name) const;      // in [0, 1]
+  double OpenProbability(std::string_view name) const;  // in (0, 1)
+  double Alpha() const;                                 // `alpha`, 0.05 where absent
+  std::int64_t Count(std::string_view name) const;      // whole, 0 to 2^53
+  std::int64_t CountAtLeast(std::string_view name, std::int64_t least) const;
+  std::string Text(std::string_view name) const;
+  bool BoolOr(std::string_view name, bool fallback) const;
+  std::vector<double> Numbers(std::string_view name) const;
+  std::vector<double> NumbersAtLeast(std::string_view name, std::size_t least) const;
+  std::vector<double> Numbers() const;  // of this array
+  std::vector<std::vector<double>> Rows(std::string_view name) const;
+
+  // {x, n}, x <= n, n >= 1. The four-field form reads x1, n1 and the like from this object.
+  Proportion Rate(std::string_view name) const;
+  Proportion Rate(std::string_view x, std::string_view n) const;
+  // {n, sum, sum_squares}, {mean, var, n}, {x, n} or a raw array; at least `least` units.
+  Moments Summary(std::string_view name, std::int64_t least = 2) const;
+  Moments Summary(std::int64_t least = 2) const;
+
+ private:
+  double ToNumber(const Value& value, std::string_view name, bool infinite) const;
+  std::string Path(std::string_view name) const;
+
+  const Value* value_;
+  std::string path_;
+};
+
+struct Method {
+  std::string_view name;
+  std::string_view summary;
+  Value (*run)(const Input& in);
+};
+
+// One table per family, joined in calculator.cc.
+std::span<const Method> ProportionMethods();
+std::span<const Method> MeanMethods();
+std::span<const Method> RatioMethods();
+std::span<const Method> NumericMethods();
+std::span<const Method> MultiplicityMethods();
+
+inline Value Optional(const std::optional<double>& x) { return x ? Value(*x) : Value(); }
+
+}  // namespace fulcrum::stats
