@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the handlers share. Internal to server/.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/mutex.h"
+#include "server/app.h"
+#include "server/keys.h"
+#include "server/metrics.h"
+#include "server/published.h"
+
+namespace fulcrum::server {
+
+// At most `limit` at once in a part of the program. Thread-safe.
+class Slots {
+ public:
+  explicit Slots(int limit) : limit_(limit) {}
+  bool TryTake() {
+    int used = used_.load(std::memory_order_relaxed);
+    while (used < limit_) {
+      if (used_.compare_exchange_weak(used, used + 1, std::memory_order_acquire)) return true;
+    }
+    return false;
+  }
+  void Give() { used_.fetch_sub(1, std::memory_order_release); }
+  int used() const { return used_.load(std::memory_order_relaxed); }
+
+ private:
+  const int limit_;
+  std::atomic<int> used_{0};
+};
+
+// Thread-safe.
+struct AppState {
+  explicit AppState(AppOptions app_options)
+      : options(std::move(app_options)),
+        long_polls(options.limits.max_long_polls),
+        reports_waiting(options.limits.max_reports + options.limits.max_waiting_reports) {}
+
+  AppOptions options;
+  std::unique_ptr<KeyRing> keys;  // nullptr = no key file.
+  Metrics metrics;
+
+  std::shared_ptr<const Published> published() const {
+    MutexLock lock(&mutex);
+    return current;
+  }
+  // Replaces what is served and wakes whoever waits for news.
+  void Serve(std::shared_ptr<const Published> next);
+  // Blocks until something other than `etag` is served, the time is over or draining begins.
+  std::shared_ptr<const Published> WaitForOther(std::string_view etag, int64_t wait_ms);
+  void Log(std::string_view line) const;
+
+  mutable Mutex mutex;
+  mutable CondVar changed;
+  std::shared_ptr<const Published> current ABSL_GUARDED_BY(mutex);
+  bool draining ABSL_GUARDED_BY(mutex) = false;
+
+  // Held while definitions or controls change, so that each change builds on the one before.
+  Mutex change_mutex;
+  std::atomic<bool> last_reload_ok{true};
+
+  Slots long_polls;
+  Slots reports_waiting;
+  Mutex report_mutex;
+  CondVar report_done;
+  int reports_running ABSL_GUARDED_BY(report_mutex) = 0;
+};
+
+// Handlers of the routes that look at or change the state; see app.cc for who calls them.
+struct Caller {
+  std::string name;  // Of the key, or "local" without keys; for the audit.
+};
+
+void ServeSnapshot(AppState& state, const Request& request, Response* response);
+void ListExperiments(AppState& state, int64_t now_ms, Response* response);
+void ShowExperiment(AppState& state, std::string_view key, int64_t now_ms, Response* response);
+void MakeReport(AppState& state, std::string_view key, const Request& request, Response* response);
+void ShowUnit(AppState& state, std::string_view unit, const Request& request, Response* response);
+void ShowConsole(AppState& state, int64_t now_ms, Response* response);
+void ShowMetrics(AppState& state, Response* response);
+
+void StopOrResume(AppState& state, core::ControlKind kind, std::string_view key,
+                  const Request& request, const Caller& caller, int64_t now_ms, Response* response);
+void ShowAudit(AppState& state, const Request& request, Response* response);
+void ServeClock(AppState& state, const Request& request, Response* response);
+absl::Status ReloadProject(AppState& state, int64_t now_ms);
+
+// The bytes of docs/openapi.yaml as JSON, put into the program when it is built.
+std::string_view OpenApiJson();
+
+}  // namespace fulcrum::server

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/ofrep.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/text.h"
+#include "core/decide.h"
+#include "server/context_json.h"
+#include "server/reply.h"
+
+namespace fulcrum::server {
+namespace {
+
+using core::Decision;
+using core::ExperimentHandle;
+using core::Reason;
+
+ContextBuffer& ThreadContext() {
+  thread_local ContextBuffer buffer;
+  return buffer;
+}
+
+// Why a decision cannot be given to this caller: a flag that buckets and has nothing to bucket by,
+// or an attribute of the wrong type. `code` is empty where it can.
+ContextError ProblemOf(const Published& published, ExperimentHandle handle,
+                       const Decision& decision) {
+  if (decision.reason == Reason::kNoUnit) {
+    const core::ExperimentData& experiment = published.snapshot->experiment(handle);
+    const std::string& kind =
+        published.snapshot->data().unit_kinds.at(static_cast<size_t>(experiment.unit_kind));
+    return {"TARGETING_KEY_MISSING", "Experiment '" + experiment.key + "' draws by '" + kind +
+                                         "', and the context has no targetingKey or '" + kind +
+                                         "'."};
+  }
+  if (decision.reason == Reason::kTypeMismatch) {
+    std::string name = "an attribute";
+    if (decision.detail >= 0) {
+      const core::AttributeData& attribute =
+          published.snapshot->data().attributes.at(static_cast<size_t>(decision.detail));
+      name = "'" + attribute.key + "', declared " +
+             std::string(core::AttributeTypeName(attribute.type)) + ",";
+    }
+    return {"INVALID_CONTEXT",
+            "The audience reads " + name + " and the context's value has another type."};
+  }
+  return {};
+}
+
+// What is logged with an exposure, and why the decision is what it is.
+void AppendMetadata(const Decision& decision, std::string_view snapshot_version, std::string* out) {
+  out->append(",\"metadata\":{\"detail\":\"").append(ReasonName(decision.reason)).append("\"");
+  if (decision.has_variant()) {
+    out->append(",\"exposure\":").append(decision.is_enrolled() ? "true" : "false");
+  }
+  if (decision.phase >= 0) {
+    out->append(",\"phase\":");
+    AppendInt(decision.phase, out);
+  }
+  if (decision.propensity_ppm > 0) {
+    out->append(",\"propensity\":");
+    AppendDouble(decision.propensity(), out);
+  }
+  if (!snapshot_version.empty()) {
+    out->append(",\"snapshot\":");
+    AppendJsonString(snapshot_version, out);
+  }
+  out->append("}");
+}
+
+void AppendSuccess(const FlagText& text, const Decision& decision,
+                   std::string_view snapshot_version, std::string* out) {
+  out->append(text.head);
+  if (decision.has_variant()) {
+    out->append(text.variants[static_cast<size_t>(decision.variant)]);
+  } else {
+    out->append(text.fallback);  // "": the value is absent, and the caller's default is used.
+  }
+  out->append(",\"reason\":\"")
+      .append(OfrepReasonName(ToOfrepReason(decision.reason, decision.has_variant())))
+      .append("\"");
+  AppendMetadata(decision, snapshot_version, out);
+  out->append("}");
+}
+
+void AppendFailure(const FlagText& text, const ContextError& problem, std::string* out) {
+  out->append(text.head).append(",\"errorCode\":\"").append(problem.code).append("\"");
+  AppendField("errorDetails", problem.details, out);
+  out->append(",\"metadata\":{}}");
+}
+
+}  // namespace
+
+void EvaluateFlag(const Published& published, std::string_view key, std::string_view body,
+                  int64_t now_ms, Metrics* metrics, Response* response) {
+  ContextBuffer& buffer = ThreadContext();
+  ContextError error;
+  if (!ParseContext(published, body, now_ms, &buffer, &error)) {
+    return ReplyError(400, error.code, error.details, response, key);
+  }
+  const core::Snapshot& snapshot = *published.snapshot;
+  const ExperimentHandle handle = snapshot.Find(key);
+  if (!handle) {
+    metrics->CountEvaluation(Reason::kUnknownExperiment);
+    return ReplyError(404, "FLAG_NOT_FOUND", "There is no experiment '" + std::string(key) + "'.",
+                      response, key);
+  }
+  const Decision decision = core::Decide(snapshot, handle, buffer.context);
+  metrics->CountEvaluation(decision.reason);
+  if (decision.reason == Reason::kNoUnit || decision.reason == Reason::kTypeMismatch) {
+    error = ProblemOf(published, handle, decision);
+    return ReplyError(400, error.code, error.details, response, key);
+  }
+  AppendSuccess(published.flags[static_cast<size_t>(handle.index)], decision, snapshot.version(),
+                &response->body);
+}
+
+void EvaluateAllFlags(const Published& published, std::string_view body,
+                      std::string_view if_none_match, std::string_view stream_uri, int64_t now_ms,
+                      Metrics* metrics, Response* response) {
+  ContextBuffer& buffer = ThreadContext();
+  ContextError error;
+  if (!ParseContext(published, body, now_ms, &buffer, &error)) {
+    return ReplyError(400, error.code, error.details, response);
+  }
+  const core::Snapshot& snapshot = *published.snapshot;
+  std::string& out = response->body;
+  out = "{\"flags\":[";
+  for (int32_t i = 0; i < snapshot.experiment_count(); ++i) {
+    const ExperimentHandle handle{i};
+    const Decision decision = core::Decide(snapshot, handle, buffer.context);
+    metrics->CountEvaluation(decision.reason);
+    if (i > 0) out.push_back(',');
+    const FlagText& text = published.flags[static_cast<size_t>(i)];
+    error = ProblemOf(published, handle, decision);
+    if (!error.code.empty()) {
+      AppendFailure(text, error, &out);
+    } else {
+      // Without the snapshot's version: an edit of one experiment is no news to the others.
+      AppendSuccess(text, decision, {}, &out);
+    }
+  }
+  out += "],\"metadata\":{}";
+  if (!stream_uri.empty()) {
+    out += ",\"eventStreams\":[{\"type\":\"sse\",\"endpoint\":{";
+    AppendField("requestUri", stream_uri, &out);
+    out += "},\"inactivityDelaySec\":120}]";
+  }
+  out += "}";
+  std::string etag = EntityTag(out);
+  if (MatchesTag(if_none_match, etag)) {
+    response->status = 304;
+    out.clear();
+  }
+  response->Set("ETag", std::move(etag));
+}
+
+void EvaluateVariant(const Published& published, std::string_view experiment,
+                     std::string_view query, int64_t now_ms, Metrics* metrics, Response* response) {
+  const core::Snapshot& snapshot = *published.snapshot;
+  const ExperimentHandle handle = snapshot.Find(experiment);
+  if (!handle) {
+    metrics->CountEvaluation(Reason::kUnknownExperiment);
+    return ReplyError(404, "FLAG_NOT_FOUND",
+                      "There is no experiment '" + std::string(experiment) + "'.", response,
+                      experiment);
+  }
+  std::vector<std::pair<std::string, std::string>> parameters;
+  if (!ParseQuery(query, &parameters)) {
+    return ReplyError(400, "PARSE_ERROR", "The query has a broken %-escape.", response, experiment);
+  }
+  const core::ExperimentData& data = snapshot.experiment(handle);
+  const std::string& kind = snapshot.data().unit_kinds.at(static_cast<size_t>(data.unit_kind));
+  ContextBuffer& buffer = ThreadContext();
+  ContextError error;
+  if (!ParseQueryContext(published, kind, now_ms, parameters, &buffer, &error)) {
+    return ReplyError(400, error.code, error.details, response, experiment);
+  }
+  bool explain = false;
+  for (const auto& [name, value] : parameters) explain |= name == "explain" && value != "0";
+  core::Trace trace;
+  const Decision decision = explain ? core::Explain(snapshot, handle, buffer.context, &trace)
+                                    : core::Decide(snapshot, handle, buffer.context);
+  metrics->CountEvaluation(decision.reason);
+  error = ProblemOf(published, handle, decision);
+  if (!error.code.empty()) {
+    return ReplyError(400, error.code, error.details, response, experiment);
+  }
+  std::string& out = response->body;
+  AppendSuccess(published.flags[static_cast<size_t>(handle.index)], decision, snapshot.version(),
+                &out);
+  out.pop_back();  // The closing brace: more follows.
+  core::UnitBuffer unit_buffer;
+  const std::string_view unit = core::UnitIdOf(snapshot, handle, buffer.context, &unit_buffer);
+  AppendName("unit", &out);
+  out += "{";
+  AppendField("kind", kind, &out);
+  AppendField("id", unit, &out);
+  out += "}";
+  if (explain) {
+    AppendName("rules", &out);
+    out += "[";
+    for (const core::TraceStep& step : trace.steps) {
+      if (out.back() == '}') out += ",";
+      out += "{";
+      AppendField("experiment", step.experiment, &out);
+      AppendField("rule", step.rule, &out);
+      AppendField("passed", step.passed, &out);
+      AppendField("detail", step.detail, &out);
+      AppendField("depth", static_cast<int64_t>(step.depth), &out);
+      out += "}";
+    }
+    out += "]";
+  }
+  out += "}\n";
+}
+
+}  // namespace fulcrum::server
