@@ -29,7 +29,7 @@ struct OutcomeColumn {
   std::string stage;  // Funnels: one column per stage; "" otherwise.
   int stage_index = -1;
   Summary summary = Summary::kMean;
-  int64_t maturity_ms = 0;   // Units counted once as_of - clock is at least this.
+  int64_t maturity_ms = 0;  // Units counted once as_of - clock is at least this.
 };
 
 // One unit's part of a life. Records are events in order of ts_ms, without copies.
