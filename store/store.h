@@ -43,7 +43,25 @@ struct StoreStats {
   int64_t rows_exposures = 0;
   int64_t rows_events = 0;
   int64_t load_failures = 0;
+  int64_t set_aside_batches = 0;  // Could not be loaded; kept in the inbox with a reason.
+  std::string last_load_error;
   double last_load_ms = 0;
+};
+
+struct StickyAssignment {
+  std::string experiment, unit, variant;
+  int32_t phase = 0;
+};
+
+// Something that reports depend on besides events: a definition, a cost table. Kept as it was at
+// every instant, so that a past report can be reproduced.
+struct DefinitionRecord {
+  int64_t sequence = 0;  // Set by the store.
+  int64_t received_ms = 0;
+  std::string kind;  // "experiment", "project", "cost", …
+  std::string key;
+  std::string hash;
+  std::string content;
 };
 
 struct UnitSighting {  // GET /v1/units/{unit}
@@ -67,6 +85,13 @@ class Store {
   // Durable sticky assignments: (experiment, unit) -> (variant, phase). First write wins.
   virtual absl::Status PutSticky(std::string_view experiment, std::string_view unit,
                                  std::string_view variant, int32_t phase) = 0;
+
+  virtual absl::StatusOr<std::vector<StickyAssignment>> ReadSticky() = 0;
+
+  // Keeps a definition from record.received_ms on; nothing happens when the latest one of the same
+  // kind and key has the same hash.
+  virtual absl::Status PutDefinition(const DefinitionRecord& record) = 0;
+  virtual absl::StatusOr<std::vector<DefinitionRecord>> ReadDefinitions() = 0;
 
   // Runs a plan on everything received at or before plan.as_of_ms. Flushes the loader first, so
   // what was acknowledged before the call is in the answer.
@@ -97,6 +122,7 @@ struct EmbeddedOptions {
   bool read_only = false;          // `report`, `export` without a server.
   int64_t max_backlog_bytes = 256LL << 20;
   int64_t duckdb_memory_bytes = 2LL << 30;
+  int64_t loader_memory_bytes = 1LL << 30;  // Dictionaries, first exposures, recent ids.
   int threads = 2;
 };
 
