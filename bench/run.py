@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Drives the benchmarks: starts what is measured and what it is held against, several runs of each
+in turn, and prints medians and ratios. Everything runs on 127.0.0.1 and is stopped by process id."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+
+BIN = pathlib.Path("build/bin")
+START = "2026-03-10T00:00:00+08:00"
+START_MS = 1773072000000
+ROUNDS = 5
+
+
+def say(text):
+    print(text, flush=True)
+
+
+@contextlib.contextmanager
+def process(command, **options):
+    child = subprocess.Popen(command, **options)
+    try:
+        yield child
+    finally:
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(30)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+
+@contextlib.contextmanager
+def fulcrum():
+    """A server on the sample shop and an empty data directory; yields its port and directory."""
+    data = tempfile.mkdtemp(prefix="fulcrum-bench-")
+    url_file = pathlib.Path(data) / "server.url"
+    command = [BIN / "fulcrum", "serve", "--project", "examples/shop", "--data", data,
+               "--listen", "127.0.0.1:0", "--simulated-clock", START]
+    try:
+        with process(command, stderr=subprocess.DEVNULL):
+            for _ in range(200):
+                if url_file.exists() and url_file.read_text().endswith("\n"):
+                    break
+                time.sleep(0.05)
+            yield int(url_file.read_text().rsplit(":", 1)[1]), data
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def go_server():
+    """Go's net/http with the same OFREP bodies, evaluating nothing; yields its port."""
+    go = next((g for g in ("/usr/lib/go-1.19/bin/go", shutil.which("go")) if g and os.path.exists(g)),
+              None)
+    if go is None:
+        raise SystemExit("error: Go is not installed; run script/deps bench.")
+    binary = pathlib.Path("build/bench-go-server")
+    subprocess.run([go, "build", "-o", str(binary.resolve()), "main.go"], cwd="bench/http/go",
+                   env={**os.environ, "GO111MODULE": "off"}, check=True)
+    with process([binary], stdout=subprocess.PIPE, text=True) as child:
+        yield int(child.stdout.readline())
+
+
+def load(port, **options):
+    command = [BIN / "http_load", "--port", str(port)]
+    for name, value in options.items():
+        command += ["--" + name.replace("_", "-"), str(value)]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def median(runs, field):
+    return statistics.median(run[field] for run in runs)
+
+
+def bench_decide():
+    say("== decide: against a hash-map lookup, two compiled conditions and XXH3 written by hand")
+    subprocess.run([BIN / "decide_bench", "--benchmark_repetitions=5",
+                    "--benchmark_report_aggregates_only=true",
+                    "--benchmark_enable_random_interleaving=true"], check=True)
+
+
+def bench_ofrep():
+    say("== ofrep: single evaluation over keep-alive, against Go net/http that evaluates nothing")
+    with fulcrum() as (ours, _), go_server() as theirs:
+        for connections in (16, 64, 256):
+            mine, yardstick = [], []
+            for _ in range(ROUNDS):
+                mine.append(load(ours, connections=connections, seconds=3))
+                yardstick.append(load(theirs, connections=connections, seconds=3))
+            a, b = median(mine, "per_second"), median(yardstick, "per_second")
+            say(f"{connections:4d} connections: fulcrum {a:8.0f}/s p99 {median(mine, 'p99_ms'):6.2f} ms"
+                f" starved {max(r['starved'] for r in mine)} | Go {b:8.0f}/s"
+                f" p99 {median(yardstick, 'p99_ms'):6.2f} ms | ratio {a / b:.2f}")
+
+
+def metric(port, name):
+    text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
+    values = [float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+              if line.startswith(name + " ") or line.startswith(name + "{")]
+    return sum(values) if values else None
+
+
+def ask_reports(port, stop, asked):
+    url = f"http://127.0.0.1:{port}/v1/experiments/one-page-checkout/report?format=json"
+    while not stop.wait(5):
+        with contextlib.suppress(OSError):
+            begin = time.monotonic()
+            urllib.request.urlopen(url, timeout=60).read()
+            asked.append(time.monotonic() - begin)
+
+
+def bench_ingest(seconds=60):
+    say(f"== ingest: events durable over HTTP, batches of 1,000 from 8 clients for {seconds} s,"
+        " reports asked every 5 s")
+    with fulcrum() as (port, data):
+        stop, asked = threading.Event(), []
+        backlog = []
+        asker = threading.Thread(target=ask_reports, args=(port, stop, asked))
+
+        def watch():
+            while not stop.wait(1):
+                backlog.append(metric(port, "fulcrum_store_backlog_batches") or 0)
+
+        watcher = threading.Thread(target=watch)
+        asker.start()
+        watcher.start()
+        run = load(port, mode="events", batch=1000, connections=8, seconds=seconds, ts_ms=START_MS)
+        stop.set()
+        asker.join()
+        watcher.join()
+        files = {p.name: p.stat().st_size >> 20 for p in pathlib.Path(data).iterdir()
+                 if p.is_file()}
+        say(f"{run['items_per_second']:.0f} events/s, acknowledgement p50 {run['p50_ms']:.1f} ms"
+            f" p99 {run['p99_ms']:.1f} ms max {run['max_ms']:.0f} ms, refused {run['refused']},"
+            f" errors {run['errors']}; backlog batches max {max(backlog, default=0):.0f}"
+            f" last {backlog[-1] if backlog else 0:.0f};"
+            f" {len(asked)} reports, median {statistics.median(asked or [0]):.1f} s; MiB {files}")
+
+
+def bench_report():
+    say("== report: against a hand-written loop and the best single SQL on the same data")
+    subprocess.run([BIN / "report_bench"], check=True)
+
+
+BENCHES = {"decide": bench_decide, "ofrep": bench_ofrep, "ingest": bench_ingest,
+           "report": bench_report}
+
+
+def main():
+    names = sys.argv[1:] or list(BENCHES)
+    unknown = [name for name in names if name not in BENCHES]
+    if unknown:
+        raise SystemExit(f"error: there is no benchmark '{unknown[0]}'; it is one of "
+                         + ", ".join(BENCHES) + ".")
+    for name in names:
+        BENCHES[name]()
+
+
+main()
