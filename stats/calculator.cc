@@ -15,7 +15,7 @@ const std::vector<Method>& Table() {
   static const std::vector<Method> table = [] {
     std::vector<Method> all;
     for (const auto family : {ProportionMethods(), MeanMethods(), RatioMethods(), NumericMethods(),
-                              CupedMethods(), MultiplicityMethods()}) {
+                              LinMethods(), CupedMethods(), MultiplicityMethods()}) {
       all.insert(all.end(), family.begin(), family.end());
     }
     std::sort(all.begin(), all.end(),
