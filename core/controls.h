@@ -114,7 +114,8 @@ std::optional<std::vector<PhaseData>> BuildPhases(const ExperimentData& experime
                                                   std::string* error);
 
 // Folds `controls` into an experiment already filled in by its definition: stop, enrolment, and
-// (through BuildPhases) phases. False with *error set where one cannot apply.
+// (through BuildPhases) phases. False with *error set where the latter cannot be built; the stop
+// and the enrolment are folded even then.
 bool FoldControls(const ExperimentControls* controls, const std::vector<uint32_t>& weights_ppm,
                   const std::vector<RampStep>& ramp, ExperimentData* experiment,
                   std::string* error);
