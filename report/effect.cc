@@ -5,10 +5,10 @@
 #include <numbers>
 
 #include "report/columns.h"
-#include "report/covariates.h"
 #include "report/score_ratio.h"
 #include "stats/distributions.h"
 #include "stats/lift.h"
+#include "stats/linear.h"
 #include "stats/means.h"
 #include "stats/proportions.h"
 #include "stats/ratio.h"
@@ -297,7 +297,7 @@ std::vector<double> ColumnEstimator::Theta() const {
       }
     }
   }
-  return SolveTheta(sxx, sxy);
+  return stats::SolveSemidefinite(sxx, sxy).x;
 }
 
 void ColumnEstimator::Adjust(size_t arm, Comparison* c, Pivot* pivot) const {

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/slices.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+
+#include "stats/distributions.h"
+#include "stats/multiplicity.h"
+
+namespace fulcrum::report {
+namespace {
+
+// The values of a slice, in the order of size, largest first; ties by name.
+std::vector<std::string> ValuesOf(const store::PlanResult& result, int slice) {
+  std::map<std::string, double> units;
+  for (const store::Cell& cell : result.cells) {
+    if (cell.slice == slice) units[cell.slice_value] += static_cast<double>(cell.gram.n());
+  }
+  std::vector<std::string> values;
+  for (const auto& [value, count] : units) values.push_back(value);
+  std::stable_sort(values.begin(), values.end(),
+                   [&](const std::string& a, const std::string& b) { return units[a] > units[b]; });
+  return values;
+}
+
+// The common effect, the spread between values, and each value pulled towards the common one.
+void Shrink(SliceReport* slice, double alpha) {
+  std::vector<SliceEffect*> usable;
+  for (SliceEffect& effect : slice->effects) {
+    if (effect.status == Status::kOk) usable.push_back(&effect);
+  }
+  if (usable.size() < 2) return;
+  double w = 0, w2 = 0, wy = 0;
+  for (const SliceEffect* e : usable) {
+    const double weight = 1 / (*e->se * *e->se);
+    w += weight;
+    w2 += weight * weight;
+    wy += weight * *e->diff;
+  }
+  const double fixed = wy / w;
+  double q = 0;
+  for (const SliceEffect* e : usable) q += std::pow((*e->diff - fixed) / *e->se, 2);
+  const double df = static_cast<double>(usable.size()) - 1;
+  const double tau2 = std::max(0.0, (q - df) / (w - w2 / w));
+  slice->q = q;
+  slice->q_df = df;
+  slice->p_heterogeneity = stats::ChiSquareSf(q, df);
+  slice->heterogeneous = *slice->p_heterogeneity < alpha;
+  double v = 0, vy = 0;
+  for (const SliceEffect* e : usable) {
+    const double weight = 1 / (*e->se * *e->se + tau2);
+    v += weight;
+    vy += weight * *e->diff;
+  }
+  const double mu = vy / v;
+  for (SliceEffect* e : usable) {
+    const double se2 = *e->se * *e->se;
+    const double own = tau2 / (tau2 + se2);  // How much of its own figure a value keeps.
+    e->shrunk = own * *e->diff + (1 - own) * mu;
+    e->shrunk_sd = std::sqrt(own * se2 + (1 - own) * (1 - own) / v);
+  }
+}
+
+void Multiplicity(SliceReport* slice, double alpha) {
+  std::vector<double> p;
+  for (const SliceEffect& e : slice->effects) {
+    if (e.status == Status::kOk) p.push_back(stats::TwoSidedNormalP(*e.diff / *e.se));
+  }
+  if (p.empty()) return;
+  const std::vector<double> adjusted = stats::AdjustPValues(p, stats::Adjustment::kHolm);
+  const double each = -std::expm1(std::log1p(-alpha) / static_cast<double>(p.size()));
+  const double z = stats::CriticalZ(each);
+  size_t next = 0;
+  for (SliceEffect& e : slice->effects) {
+    if (e.status != Status::kOk) continue;
+    e.p_adjusted = adjusted[next++];
+    e.lo = *e.diff - z * *e.se;
+    e.hi = *e.diff + z * *e.se;
+  }
+}
+
+bool Reversal(const SliceReport& slice, const Comparison& whole) {
+  if (!whole.diff || *whole.diff == 0) return false;
+  size_t usable = 0;
+  for (const SliceEffect& e : slice.effects) {
+    if (e.status != Status::kOk) continue;
+    ++usable;
+    if (*e.diff * *whole.diff >= 0) return false;
+  }
+  return usable >= 2;
+}
+
+}  // namespace
+
+std::vector<SliceReport> EstimateSlices(const experiments::ExperimentDefinition& experiment,
+                                        const experiments::MetricDefinition& metric,
+                                        const store::Plan& plan, const store::PlanResult& result,
+                                        std::span<const PhaseShares> phases,
+                                        const MetricResult& whole) {
+  std::vector<SliceReport> out;
+  const double alpha = experiment.analysis.alpha;
+  for (size_t s = 0; s < plan.slices.size(); ++s) {
+    const std::vector<std::string> values = ValuesOf(result, static_cast<int>(s));
+    if (values.empty()) continue;
+    std::vector<SliceReport> slices(whole.report.comparisons.size());
+    for (size_t a = 0; a < slices.size(); ++a) {
+      slices[a].key = plan.slices[s].key;
+      slices[a].metric = metric.key;
+      slices[a].arm = whole.report.comparisons[a].arm;
+    }
+    for (const std::string& value : values) {
+      const Sample sample = Gather(plan, result, phases, static_cast<int>(s), value);
+      const MetricResult part = EstimateColumns({plan, sample, metric, experiment});
+      if (part.report.comparisons.size() != slices.size()) continue;
+      for (size_t a = 0; a < slices.size(); ++a) {
+        SliceEffect effect;
+        effect.value = value;
+        effect.n_control = part.report.arms.front().n;
+        effect.n_treatment = part.report.arms[a + 1].n;
+        effect.status = part.report.comparisons[a].status;
+        if (part.pivots[a] && part.pivots[a]->se > 0) {
+          effect.diff = part.pivots[a]->estimate;
+          effect.se = part.pivots[a]->se;
+        } else if (effect.status == Status::kOk) {
+          effect.status = Status::kNoVariation;
+        }
+        slices[a].effects.push_back(std::move(effect));
+      }
+    }
+    for (size_t a = 0; a < slices.size(); ++a) {
+      Shrink(&slices[a], alpha);
+      Multiplicity(&slices[a], alpha);
+      slices[a].reversal = Reversal(slices[a], whole.report.comparisons[a]);
+      out.push_back(std::move(slices[a]));
+    }
+  }
+  return out;
+}
+
+}  // namespace fulcrum::report
