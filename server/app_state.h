@@ -83,7 +83,6 @@ void ListExperiments(AppState& state, int64_t now_ms, Response* response);
 void ShowExperiment(AppState& state, std::string_view key, int64_t now_ms, Response* response);
 void MakeReport(AppState& state, std::string_view key, const Request& request, Response* response);
 void ShowUnit(AppState& state, std::string_view unit, const Request& request, Response* response);
-void ShowConsole(AppState& state, int64_t now_ms, Response* response);
 void ShowMetrics(AppState& state, Response* response);
 
 void StopOrResume(AppState& state, core::ControlKind kind, std::string_view key,
