@@ -27,14 +27,14 @@ namespace fulcrum::store {
 
 // What a plan needs to know of each event and exposure. A feeder delivers exactly that, by index.
 struct FoldNeeds {
-  std::vector<std::string> events;       // Index = event code. Raw names, distinct.
-  std::vector<std::string> values;       // Index = value slot: property names, distinct.
-  std::vector<EventFilter> filters;      // Index = bit of EventBatch::filters; at most 64.
-  std::vector<std::string> attributes;   // Index = attribute slot of ExposureBatch.
-  std::vector<std::string> enrolments;   // Raw event names that start the clock.
-  bool every_event = false;              // kHasPre: events of any name matter, as kOtherEvent.
-  bool pre_period = false;               // Events before the clock matter.
-  int64_t latest_ms = 0;                 // Events at or after clock + latest_ms never matter.
+  std::vector<std::string> events;      // Index = event code. Raw names, distinct.
+  std::vector<std::string> values;      // Index = value slot: property names, distinct.
+  std::vector<EventFilter> filters;     // Index = bit of EventBatch::filters; at most 64.
+  std::vector<std::string> attributes;  // Index = attribute slot of ExposureBatch.
+  std::vector<std::string> enrolments;  // Raw event names that start the clock.
+  bool every_event = false;             // kHasPre: events of any name matter, as kOtherEvent.
+  bool pre_period = false;              // Events before the clock matter.
+  int64_t latest_ms = 0;                // Events at or after clock + latest_ms never matter.
 };
 
 inline constexpr uint32_t kNoUnit = std::numeric_limits<uint32_t>::max();
@@ -45,7 +45,7 @@ inline constexpr uint32_t kOtherEvent = std::numeric_limits<uint32_t>::max();
 struct ExposureBatch {
   size_t size = 0;
   const uint32_t* unit = nullptr;
-  const int32_t* arm = nullptr;        // Index into Population::arms; -1 = a variant unknown to it.
+  const int32_t* arm = nullptr;  // Index into Population::arms; -1 = a variant unknown to it.
   const int32_t* phase = nullptr;
   const int64_t* ts_ms = nullptr;
   const int64_t* sequence = nullptr;   // Ingest order: it breaks ties of ts_ms.
@@ -57,7 +57,7 @@ struct ExposureBatch {
 // to several units comes as several rows.
 struct EventBatch {
   size_t size = 0;
-  const uint32_t* unit = nullptr;     // kNoUnit = skip.
+  const uint32_t* unit = nullptr;  // kNoUnit = skip.
   const int64_t* ts_ms = nullptr;
   const uint32_t* code = nullptr;     // Event code, or kOtherEvent.
   std::vector<const double*> values;  // Per value slot; NaN = absent. May hold nullptr: all absent.

@@ -211,7 +211,9 @@ struct Health {
   double duplicate_exposures = 0;   // Same exposure_id more than once.
   double duplicate_events = 0;      // Same event_id more than once.
   double events_scanned = 0;
-  double rejected_rows = 0;         // Files: rows that could not be read.
+  double rejected_rows = 0;         // Files: rows that could not be read …
+  std::map<std::string, double> rejected_reasons;  // … and why: "spend: not a number".
+  std::map<std::string, double> unknown_variants;  // The unknown ones by name, the first 20.
   int64_t first_exposure_ms = 0;
   int64_t last_exposure_ms = 0;
   int64_t last_received_ms = 0;

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The hot loop: what each event does to the unit it belongs to.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "store/fold_program.h"
+
+namespace fulcrum::store {
+namespace {
+
+constexpr size_t kBlock = 1024;
+constexpr size_t kAhead = 24;
+
+inline void Prefetch(const void* address) { __builtin_prefetch(address, 1, 1); }
+
+struct Live {
+  uint32_t row;
+  uint32_t unit;
+  uint32_t code;
+  int64_t dt_ms;
+};
+
+// The value an op adds for a row; false = nothing.
+inline bool Amount(const AddOp& op, const EventBatch& batch, const Live& live, double* amount) {
+  if (live.dt_ms < op.lo_ms || live.dt_ms >= op.hi_ms) return false;
+  if (op.filters != 0) {
+    const uint64_t holds = batch.filters == nullptr ? 0 : batch.filters[live.row];
+    if ((holds & op.filters) != op.filters) return false;
+  }
+  double value = 1;
+  if (op.slot >= 0) {
+    const double* column = batch.values[static_cast<size_t>(op.slot)];
+    if (column == nullptr) return false;
+    value = column[live.row];
+    if (!std::isfinite(value)) return false;
+  }
+  *amount = op.coefficient * value;
+  return true;
+}
+
+void FollowChains(const FoldProgram& program, const EventProgram& event, const Live& live,
+                  FoldUnits* units) {
+  if ((units->flags[live.unit] & kReplay) != 0) return;
+  for (const StageMark& mark : event.marks) {
+    const size_t c = static_cast<size_t>(mark.chain);
+    const Chain& chain = program.chains[c];
+    if (live.dt_ms < chain.lo_ms || live.dt_ms >= chain.hi_ms) continue;
+    ChainState& state = units->chains[c][live.unit];
+    if (live.dt_ms < state.last_ms) {
+      units->flags[live.unit] |= kReplay;
+      ++units->late_units;
+      return;
+    }
+    const uint32_t satisfied = units->satisfied[c].empty() ? 0 : units->satisfied[c][live.unit];
+    FromTo* from_to = units->from_to[c].empty() ? nullptr : &units->from_to[c][live.unit];
+    AdvanceChain(chain, satisfied, mark.stages, live.dt_ms, &state, from_to);
+  }
+}
+
+void Apply(const FoldProgram& program, const EventBatch& batch, const Live& live,
+           FoldUnits* units) {
+  const EventProgram& event = program.events[live.code];
+  double* sums = units->sums.data() + size_t{live.unit} * static_cast<size_t>(program.sums);
+  double amount = 0;
+  for (const AddOp& op : event.sums) {
+    if (Amount(op, batch, live, &amount)) sums[op.target] += amount;
+  }
+  for (const AddOp& op : event.values) {
+    if (Amount(op, batch, live, &amount)) {
+      units->event_values[static_cast<size_t>(op.target)].push_back({live.unit, amount});
+    }
+  }
+  if (live.dt_ms >= 0) {
+    for (const int f : event.first_times) {
+      int64_t& first = units->first_times[static_cast<size_t>(f)][live.unit];
+      first = std::min(first, live.dt_ms);
+    }
+  }
+  if (!event.marks.empty()) FollowChains(program, event, live, units);
+}
+
+// Units in replay only keep their chain events for FoldReplay.
+void Gather(const FoldProgram& program, const Live& live, FoldUnits* units) {
+  if ((units->flags[live.unit] & kReplay) == 0) return;
+  if (program.events[live.code].marks.empty()) return;
+  units->replay.push_back({live.unit, live.code, live.dt_ms});
+}
+
+}  // namespace
+
+void AdvanceChain(const Chain& chain, uint32_t satisfied, uint32_t stages, int64_t dt_ms,
+                  ChainState* state, FromTo* from_to) {
+  if (dt_ms == state->last_ms) stages |= state->last_stages;
+  state->last_ms = dt_ms;
+  state->last_stages = stages;
+  if (from_to != nullptr) {
+    if ((stages & 1) != 0 && from_to->from_ms == kNever) from_to->from_ms = dt_ms;
+    if ((stages & 2) != 0 && from_to->from_ms != kNever && from_to->to_ms == kNever) {
+      from_to->to_ms = dt_ms;
+    }
+    return;
+  }
+  const uint32_t hits = stages | satisfied;
+  for (size_t s = 0; s < chain.stages.size(); ++s) {
+    const uint32_t bit = uint32_t{1} << s;
+    if ((hits & bit) != 0) {
+      state->reached |= bit;
+    } else if ((state->reached & bit) == 0 && !chain.stages[s].optional) {
+      break;  // A required stage is missing: nothing after it counts yet.
+    }
+  }
+}
+
+void Fold::AddEvents(const EventBatch& batch) {
+  const FoldProgram& program = *program_;
+  FoldUnits& units = *units_;
+  const size_t unit_count = units.size();
+  Live live[kBlock];
+  for (size_t begin = 0; begin < batch.size; begin += kBlock) {
+    const size_t end = std::min(batch.size, begin + kBlock);
+    size_t count = 0;
+    for (size_t i = begin; i < end; ++i) {
+      if (i + kAhead < end && batch.unit[i + kAhead] < unit_count) {
+        __builtin_prefetch(&units.clock_ms[batch.unit[i + kAhead]], 0, 1);
+      }
+      const uint32_t unit = batch.unit[i];
+      if (unit >= unit_count) continue;
+      const int64_t clock_ms = units.clock_ms[unit];
+      if (clock_ms == kNever) continue;
+      const int64_t dt_ms = batch.ts_ms[i] - clock_ms;
+      if (program.has_pre && dt_ms < 0) units.flags[unit] |= kSeenBefore;
+      const uint32_t code = batch.code[i];
+      if (code == kOtherEvent) continue;
+      const EventProgram& event = program.events[code];
+      if (dt_ms < event.lo_ms || dt_ms >= event.hi_ms) continue;
+      live[count++] = {static_cast<uint32_t>(i), unit, code, dt_ms};
+      if (program.sums > 0) {
+        Prefetch(&units.sums[size_t{unit} * static_cast<size_t>(program.sums)]);
+      }
+      for (const StageMark& mark : event.marks) {
+        Prefetch(&units.chains[static_cast<size_t>(mark.chain)][unit]);
+      }
+      for (const int f : event.first_times) {
+        Prefetch(&units.first_times[static_cast<size_t>(f)][unit]);
+      }
+    }
+    if (units.replaying) {
+      for (size_t k = 0; k < count; ++k) Gather(program, live[k], &units);
+    } else {
+      for (size_t k = 0; k < count; ++k) Apply(program, batch, live[k], &units);
+    }
+  }
+}
+
+void FoldReplay(const FoldProgram& program, FoldUnits* units) {
+  std::sort(units->replay.begin(), units->replay.end(),
+            [](const ReplayEvent& a, const ReplayEvent& b) {
+              return a.unit != b.unit ? a.unit < b.unit : a.dt_ms < b.dt_ms;
+            });
+  for (const ReplayEvent& event : units->replay) {
+    for (const StageMark& mark : program.events[event.code].marks) {
+      const size_t c = static_cast<size_t>(mark.chain);
+      const Chain& chain = program.chains[c];
+      if (event.dt_ms < chain.lo_ms || event.dt_ms >= chain.hi_ms) continue;
+      const uint32_t satisfied = units->satisfied[c].empty() ? 0 : units->satisfied[c][event.unit];
+      FromTo* from_to = units->from_to[c].empty() ? nullptr : &units->from_to[c][event.unit];
+      AdvanceChain(chain, satisfied, mark.stages, event.dt_ms, &units->chains[c][event.unit],
+                   from_to);
+    }
+  }
+  units->replay = {};
+}
+
+void FillRow(const FoldProgram& program, const FoldUnits& units, uint32_t unit, double* row) {
+  const std::vector<Column>& columns = program.plan.columns;
+  const double* sums = units.sums.data() + size_t{unit} * static_cast<size_t>(program.sums);
+  for (size_t c = 0; c < columns.size(); ++c) {
+    const Column& column = columns[c];
+    switch (column.kind) {
+      case ColumnKind::kSum:
+      case ColumnKind::kPre:
+        row[c] = sums[program.sum_of_column[c]];
+        break;
+      case ColumnKind::kAtLeast:
+        row[c] = sums[program.sum_of_column[c]] >= column.threshold ? 1 : 0;
+        break;
+      case ColumnKind::kHasPre:
+        row[c] = (units.flags[unit] & kSeenBefore) != 0 ? 1 : 0;
+        break;
+      case ColumnKind::kStage: {
+        const size_t chain =
+            static_cast<size_t>(program.chain_of_funnel[static_cast<size_t>(column.funnel)]);
+        ChainState state = units.chains[chain][unit];
+        if (!units.satisfied[chain].empty()) {
+          // Attributes may satisfy stages of a unit that never did anything.
+          AdvanceChain(program.chains[chain], units.satisfied[chain][unit], 0, state.last_ms,
+                       &state, nullptr);
+        }
+        row[c] = (state.reached >> column.stage & 1) != 0 ? 1 : 0;
+        break;
+      }
+    }
+  }
+}
+
+}  // namespace fulcrum::store
