@@ -130,7 +130,7 @@ def bench_ingest(seconds=60):
 
         def watch():
             while not stop.wait(1):
-                backlog.append(metric(port, "fulcrum_store_backlog_batches") or 0)
+                backlog.append(metric(port, "fulcrum_inbox_backlog_batches") or 0)
 
         watcher = threading.Thread(target=watch)
         asker.start()
