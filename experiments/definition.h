@@ -160,6 +160,7 @@ struct MetricDefinition {
   int64_t covariate_window_ms = 0;  // Pre-period length for the CUPED covariate; 0 = none.
   Position pos;
   FieldPositions fields;
+  std::string currency;  // "" = the project's; another one is refused until there are rates.
 };
 
 // --- Project -----------------------------------------------------------------------------------
@@ -348,6 +349,7 @@ struct ExperimentDefinition {
   std::string content_hash;  // XXH3-64 hex of the file's bytes: pre-registration.
   Position pos;
   FieldPositions fields;
+  std::string currency;  // As MetricDefinition::currency.
 };
 
 // Everything a directory (or, for `analyze`, a single file) says.
