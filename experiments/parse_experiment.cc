@@ -343,7 +343,6 @@ ExperimentDefinition ParseExperimentFile(const Source& source, const YamlNode& r
     return out;
   }
   out = ParseBody(fields, project);
-  fields.Require("status", "`draft`, `running` or `stopped`");
   fields.Require("salt",
                  "any text, written once and kept (a rename then reshuffles nobody), such "
                  "as `" +

@@ -8,7 +8,8 @@
 
 namespace fulcrum::experiments {
 
-inline constexpr char kSampleProject[] = R"(# yaml-language-server: $schema=../../docs/schema/project.json
+inline constexpr char kSampleProject[] =
+    R"(# yaml-language-server: $schema=../../docs/schema/project.schema.json
 project: shop
 title: Sample shop
 timezone: Asia/Shanghai
@@ -51,7 +52,8 @@ metrics:
   pay_amount_median: {kind: quantile, q: 0.5, of: events, event: pay, property: value, window: 7d}
 )";
 
-inline constexpr char kSampleMetrics[] = R"(# yaml-language-server: $schema=../../docs/schema/metrics.json
+inline constexpr char kSampleMetrics[] =
+    R"(# yaml-language-server: $schema=../../docs/schema/metrics.schema.json
 metrics:
   refund_rate:
     kind: proportion
@@ -62,7 +64,8 @@ metrics:
   orders: {kind: count, event: order, window: {from: 0s, to: 7d}, maturity: count, covariate_window: 14d}
 )";
 
-inline constexpr char kSampleExperiment[] = R"(# yaml-language-server: $schema=../../../docs/schema/experiment.json
+inline constexpr char kSampleExperiment[] =
+    R"(# yaml-language-server: $schema=../../../docs/schema/experiment.schema.json
 experiment: one-page-checkout
 title: One-page checkout
 hypothesis: One page instead of three loses fewer people between order and payment.
@@ -103,7 +106,8 @@ schedule: {start: 2026-01-01T00:00:00Z}
 primary: [pay_rate]
 )";
 
-inline constexpr char kSampleAnalyze[] = R"(# yaml-language-server: $schema=../docs/schema/analyze.json
+inline constexpr char kSampleAnalyze[] =
+    R"(# yaml-language-server: $schema=../docs/schema/analyze.schema.json
 experiment: hillstrom-email
 title: Does an e-mail bring people to the shop?
 data: {format: csv, rows: units, arm: segment}

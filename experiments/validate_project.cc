@@ -114,21 +114,26 @@ void CheckHoldouts(const Checker& checker) {
     }
     if (!checker.HasUnit(holdout.unit)) {
       checker.Unknown(holdout.pos, "unit", holdout.unit, units);
-      continue;
     }
-    for (const ExperimentDefinition& experiment : checker.definitions().experiments) {
-      const bool is_member = holdout.layer.empty() || holdout.layer == experiment.layer;
-      if (is_member && experiment.switchback) {
-        checker.Warn(experiment.pos, what + " does not hold out experiment `" + experiment.key +
-                                         "`, whose units are blocks of time");
-      } else if (is_member && experiment.unit != holdout.unit && checker.HasUnit(experiment.unit)) {
-        checker.Warn(experiment.pos, what + " is by `" + holdout.unit +
-                                         "` and does not hold out "
-                                         "experiment `" +
-                                         experiment.key + "`, which is by `" + experiment.unit +
-                                         "`");
-      }
+  }
+}
+
+// A holdout draws its own unit, so experiments by another unit pass it by: said, not hidden.
+void CheckHoldoutMembers(const Checker& checker) {
+  for (const ExperimentDefinition& experiment : checker.definitions().experiments) {
+    const Holdout* missed = nullptr;
+    bool is_held_out = false;
+    for (const Holdout& holdout : checker.project().holdouts) {
+      if (!holdout.layer.empty() && holdout.layer != experiment.layer) continue;
+      if (holdout.unit == experiment.unit && !experiment.switchback) is_held_out = true;
+      missed = &holdout;
     }
+    if (missed == nullptr || is_held_out) continue;
+    checker.Warn(experiment.pos,
+                 "holdout `" + missed->key + "` (by `" + missed->unit +
+                     "`) does not hold out experiment `" + experiment.key + "` (by " +
+                     (experiment.switchback ? "blocks of time" : "`" + experiment.unit + "`") +
+                     "): add a holdout with that `unit` if it should");
   }
 }
 
@@ -149,6 +154,7 @@ void Checker::CheckProject() const {
   CheckEvents(*this);
   CheckStages(*this);
   CheckHoldouts(*this);
+  CheckHoldoutMembers(*this);
   for (const Segment& segment : project().segments) {
     CheckCondition(segment.condition, "segment `" + segment.key + "`");
   }
