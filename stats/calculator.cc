@@ -14,8 +14,9 @@ namespace {
 const std::vector<Method>& Table() {
   static const std::vector<Method> table = [] {
     std::vector<Method> all;
-    for (const auto family : {ProportionMethods(), MeanMethods(), RatioMethods(), NumericMethods(),
-                              LinMethods(), CupedMethods(), MultiplicityMethods()}) {
+    for (const auto family :
+         {ProportionMethods(), MeanMethods(), RatioMethods(), NumericMethods(), SequentialMethods(),
+          PowerMethods(), QuantileMethods(), LinMethods(), CupedMethods(), MultiplicityMethods()}) {
       all.insert(all.end(), family.begin(), family.end());
     }
     std::sort(all.begin(), all.end(),

@@ -49,13 +49,14 @@ double PowerZ(double effect, double se, double alpha);
 double MinimumDetectableEffect(double se, double power, double alpha);
 
 // Power for a relative effect d, by the delta variance at control mean m, treatment mean m(1 + d)
-// and equal unit variances in n units per arm. A sequential test widens by `width_factor` >= 1.
+// and equal unit variances in n units per arm. `critical` is CriticalZ(alpha) for a fixed test, or
+// the wider multiplier of a sequential one.
 double PowerRelative(double mean, double variance, double n_per_arm, double relative_effect,
-                     double alpha, double width_factor = 1);
-// Relative effect with the given power; infinite where none can be detected because the control
-// mean is too uncertain.
+                     double critical);
+// Smallest positive relative effect with the given power (far tail ignored); infinite where none
+// can be detected because the control mean is too uncertain.
 double MinimumDetectableRelativeEffect(double mean, double variance, double n_per_arm, double power,
-                                       double alpha, double width_factor = 1);
+                                       double critical);
 
 // Equivalence test (TOST) power, normal; `true_diff` may be off centre.
 double PowerTost(double sd, double margin, double true_diff, double n_per_group, double alpha);
