@@ -22,7 +22,31 @@ Slice AppendTo(std::vector<T>* pool, const std::vector<T>& items) {
   return slice;
 }
 
+void CompileSingleOperand(const Operand& operand, CompiledCondition* result) {
+  switch (operand.type) {
+    case AttributeType::kFloat:
+      result->real = operand.real;
+      return;
+    case AttributeType::kString:
+    case AttributeType::kVersion:
+      result->slice.count = static_cast<uint32_t>(operand.text.size());
+      if (operand.text.size() <= CompiledCondition::kInlineBytes) {
+        std::copy(operand.text.begin(), operand.text.end(), result->bytes);
+      } else {
+        result->data = operand.text.data();
+      }
+      return;
+    default:
+      result->integer = operand.integer;
+      return;
+  }
+}
+
 void CompileOperands(const ConditionData& node, CompiledSnapshot* out, CompiledCondition* result) {
+  if (node.op == ConditionOp::kPresent || node.op == ConditionOp::kAbsent) return;
+  if (node.operands.size() == 1 && CompiledCondition::HasSingleOperand(node.op)) {
+    return CompileSingleOperand(node.operands[0], result);
+  }
   result->slice = {Size32(out->operands), Size32(node.operands)};
   for (const Operand& operand : node.operands) {
     CompiledOperand compiled;
@@ -42,15 +66,28 @@ void CompileOperands(const ConditionData& node, CompiledSnapshot* out, CompiledC
     case AttributeType::kTimeMs:
       std::sort(begin, out->operands.end(),
                 [](const auto& a, const auto& b) { return a.integer < b.integer; });
-      result->is_sorted = true;
+      result->is_direct = true;
       break;
     case AttributeType::kString:
       std::sort(begin, out->operands.end(),
                 [](const auto& a, const auto& b) { return TextLess(a.text, b.text); });
-      result->is_sorted = true;
+      result->is_direct = true;
       break;
     default:
       break;
+  }
+}
+
+void CompileChildren(const ConditionData& node, CompiledSnapshot* out, CompiledCondition* result) {
+  bool is_direct = !node.children.empty() && node.op != ConditionOp::kNot;
+  for (size_t i = 1; i < node.children.size(); ++i) {
+    is_direct = is_direct && node.children[i] == node.children[i - 1] + 1;
+  }
+  result->is_direct = is_direct;
+  if (is_direct) {
+    result->slice = {static_cast<uint32_t>(node.children[0]), Size32(node.children)};
+  } else {
+    result->slice = AppendTo(&out->children, node.children);
   }
 }
 
@@ -61,7 +98,7 @@ CompiledCondition CompileCondition(const ConditionData& node, CompiledSnapshot* 
     case ConditionOp::kAll:
     case ConditionOp::kAny:
     case ConditionOp::kNot:
-      result.slice = AppendTo(&out->children, node.children);
+      CompileChildren(node, out, &result);
       break;
     case ConditionOp::kSegment:
       result.ref = node.ref;
@@ -78,8 +115,7 @@ CompiledCondition CompileCondition(const ConditionData& node, CompiledSnapshot* 
       break;
     case ConditionOp::kNowBefore:
     case ConditionOp::kNowAfter:
-      result.type = AttributeType::kTimeMs;
-      CompileOperands(node, out, &result);
+      CompileSingleOperand(node.operands[0], &result);
       break;
     default:
       result.ref = node.attribute;
@@ -100,10 +136,14 @@ void CompilePhases(const ExperimentData& data, CompiledSnapshot* out, CompiledEx
     }
     out->phases.push_back(compiled);
   }
+  result->variant_count = Size32(data.variants);
+  result->last_phase = out->phases.back();
+  if (result->variant_count > CompiledExperiment::kInlineRanges) return;
+  std::copy_n(out->variant_ranges.begin() + result->last_phase.first_range, result->variant_count,
+              result->ranges);
 }
 
-void CompileOverrides(const ExperimentData& data, CompiledSnapshot* out,
-                      CompiledExperiment* result) {
+void CompileOverrides(const ExperimentData& data, CompiledSnapshot* out, CompiledExtras* result) {
   result->unit_overrides = {Size32(out->unit_overrides), Size32(data.unit_overrides)};
   for (const UnitOverride& entry : data.unit_overrides) {
     out->unit_overrides.push_back({Xxh3(entry.unit_id), entry.unit_id, entry.variant});
@@ -138,28 +178,32 @@ CompiledExperiment CompileExperiment(const ExperimentData& data, CompiledSnapsho
   // A stop dated by the definition keeps its date, so that past decisions can be reproduced.
   result.stopped_at_ms =
       is_stopped && data.stopped_at_ms == kDistantFutureMs ? kDistantPastMs : data.stopped_at_ms;
-  result.enrolment_closed_at_ms = data.enrolment_closed_at_ms;
   result.hash = data.hash;
   result.features = Features(data);
   result.is_draft = data.status == ExperimentStatus::kDraft;
   result.is_sticky = data.is_sticky;
   result.unit_kind = data.unit_kind;
-  result.layer = data.layer;
   result.audience = data.audience;
+  result.layer = data.layer;
   CompilePhases(data, out, &result);
-  result.layer_ranges = AppendTo(&out->layer_ranges, data.layer_ranges);
-  result.variant_count = Size32(data.variants);
+  return result;
+}
+
+CompiledExtras CompileExtras(const ExperimentData& data, CompiledSnapshot* out) {
+  CompiledExtras result;
+  result.enrolment_closed_at_ms = data.enrolment_closed_at_ms;
   result.stop_variant = data.stop_variant;
+  result.block_ms = data.switchback.block_ms;
+  result.washout_ms = data.switchback.washout_ms;
+  result.unit_attribute =
+      result.block_ms != 0 ? data.switchback.region_attribute : data.cluster_attribute;
+  result.layer_ranges = AppendTo(&out->layer_ranges, data.layer_ranges);
   CompileOverrides(data, out, &result);
   result.holdouts = AppendTo(&out->holdout_refs, data.holdouts);
   result.prerequisites = {Size32(out->prerequisites), Size32(data.prerequisites)};
   for (const PrerequisiteData& entry : data.prerequisites) {
     out->prerequisites.push_back({entry.experiment, AppendTo(&out->variant_refs, entry.variants)});
   }
-  result.block_ms = data.switchback.block_ms;
-  result.washout_ms = data.switchback.washout_ms;
-  result.unit_attribute =
-      result.block_ms != 0 ? data.switchback.region_attribute : data.cluster_attribute;
   return result;
 }
 
@@ -169,11 +213,14 @@ void BuildKeyTable(CompiledSnapshot* out) {
   out->slots.assign(size, KeySlot{});
   out->slot_mask = size - 1;
   for (size_t i = 0; i < out->data.experiments.size(); ++i) {
-    const std::string_view key = out->data.experiments[i].key;
+    const std::string& key = out->data.experiments[i].key;
+    const Slice bytes{static_cast<uint32_t>(out->key_bytes.size()),
+                      static_cast<uint32_t>(key.size())};
+    out->key_bytes += key;
     const uint64_t hash = Xxh3(key);
     uint64_t slot = hash & out->slot_mask;
     while (out->slots[slot].experiment != -1) slot = (slot + 1) & out->slot_mask;
-    out->slots[slot] = {static_cast<uint32_t>(hash >> 32), static_cast<int32_t>(i), key};
+    out->slots[slot] = {static_cast<uint32_t>(hash >> 32), static_cast<int32_t>(i), bytes};
   }
 }
 
@@ -204,6 +251,7 @@ void Compile(CompiledSnapshot* out) {
   out->experiments.reserve(data.experiments.size());
   for (const ExperimentData& experiment : data.experiments) {
     out->experiments.push_back(CompileExperiment(experiment, out));
+    out->extras.push_back(CompileExtras(experiment, out));
   }
   BuildKeyTable(out);
 }

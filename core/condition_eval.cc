@@ -8,30 +8,24 @@
 namespace fulcrum::core {
 namespace {
 
-// Negative, zero or positive, as `value` is less than, equal to or greater than the operand.
-int Order(AttributeType type, const Value& value, const CompiledOperand& operand) {
+bool IsEqual(AttributeType type, const Value& value, const CompiledOperand& operand) {
   switch (type) {
-    case AttributeType::kFloat: {
-      const double real = value.real();
-      return static_cast<int>(real > operand.real) - static_cast<int>(real < operand.real);
-    }
+    case AttributeType::kFloat:
+      return value.real() == operand.real;
     case AttributeType::kVersion:
-      return CompareVersions(value.text(), operand.text);
+      return CompareVersions(value.text(), operand.text) == 0;
     case AttributeType::kString:
-      return value.text().compare(operand.text);
-    default: {
-      const int64_t integer = value.integer();
-      return static_cast<int>(integer > operand.integer) -
-             static_cast<int>(integer < operand.integer);
-    }
+      return value.text() == operand.text;
+    default:
+      return value.integer() == operand.integer;
   }
 }
 
 bool IsIn(const CompiledCondition& node, const CompiledOperand* operands, const Value& value) {
   const CompiledOperand* end = operands + node.slice.count;
-  if (!node.is_sorted) {
+  if (!node.is_direct) {
     for (; operands != end; ++operands) {
-      if (Order(node.type, value, *operands) == 0) return true;
+      if (IsEqual(node.type, value, *operands)) return true;
     }
     return false;
   }
@@ -101,24 +95,17 @@ bool ConvertTo(AttributeType type, const Value& value, Value* converted) {
   return true;
 }
 
-bool Compare(const CompiledCondition& node, const CompiledOperand* operands, const Value& value) {
+bool CompareVersion(const CompiledCondition& node, const Value& value) {
+  return Ordered(node.op, CompareVersions(value.text(), node.text()), 0);
+}
+
+bool CompareMany(const CompiledCondition& node, const CompiledOperand* operands,
+                 const Value& value) {
   switch (node.op) {
-    case ConditionOp::kEq:
-      return Order(node.type, value, *operands) == 0;
-    case ConditionOp::kNe:
-      return Order(node.type, value, *operands) != 0;
     case ConditionOp::kIn:
       return IsIn(node, operands, value);
     case ConditionOp::kNotIn:
       return !IsIn(node, operands, value);
-    case ConditionOp::kLt:
-      return Order(node.type, value, *operands) < 0;
-    case ConditionOp::kLe:
-      return Order(node.type, value, *operands) <= 0;
-    case ConditionOp::kGt:
-      return Order(node.type, value, *operands) > 0;
-    case ConditionOp::kGe:
-      return Order(node.type, value, *operands) >= 0;
     case ConditionOp::kPrefix:
       return AnyText(node, operands,
                      [&](std::string_view text) { return value.text().starts_with(text); });

@@ -50,7 +50,7 @@ std::string_view UnitIdOf(const Snapshot& snapshot, ExperimentHandle experiment,
   if (!IsOf(compiled, experiment)) return {};
   Reason problem = Reason::kNoUnit;
   return Evaluator<NullTracer>(compiled, context, NullTracer())
-      .Unit(compiled.experiments[static_cast<size_t>(experiment.index)], buffer, &problem);
+      .Unit(experiment.index, buffer, &problem);
 }
 
 }  // namespace fulcrum::core

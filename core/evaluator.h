@@ -23,6 +23,11 @@ class Evaluator {
   Decision Run(int32_t index) {
     const CompiledExperiment& e = s_.experiments[static_cast<size_t>(index)];
     Decision d;
+    // A condition's children usually come right before it.
+    if (e.audience >= 0) {
+      Prefetch(&s_.conditions[static_cast<size_t>(e.audience)]);
+      Prefetch(&s_.conditions[static_cast<size_t>(e.audience > 2 ? e.audience - 2 : 0)]);
+    }
 
     const bool is_stopped = c_.now_ms >= e.stopped_at_ms;
     if constexpr (Tracer::kOn) {
@@ -30,26 +35,25 @@ class Evaluator {
     }
     if (is_stopped) {
       d.reason = Reason::kStopped;
-      d.variant = e.stop_variant;
+      d.variant = Extras(index).stop_variant;
       return d;
     }
 
     UnitBuffer buffer;
     Reason unit_problem = Reason::kNoUnit;
-    const std::string_view unit = Unit(e, &buffer, &unit_problem);
+    const std::string_view unit = Unit(index, &buffer, &unit_problem);
     d.phase = PhaseAt(e);
     if (e.features &
         (CompiledExperiment::kUnitOverrides | CompiledExperiment::kConditionOverrides)) {
-      if (Override(index, e, unit, &d)) return d;
+      if (Override(index, unit, &d)) return d;
     }
     if (!InTime(index, e, &d)) return d;
     if constexpr (Tracer::kOn) {
       Tell(index, "unit", !unit.empty(), describe::Unit(Data(index), s_.data, unit));
     }
-    // A switchback without a region attribute has one region, which needs no id.
-    if (unit.empty() && !(e.block_ms != 0 && e.unit_attribute == -1)) {
+    if (unit.empty() && NeedsUnit(index, e)) {
       d.reason = unit_problem;
-      d.detail = unit_problem == Reason::kTypeMismatch ? e.unit_attribute : -1;
+      d.detail = unit_problem == Reason::kTypeMismatch ? Extras(index).unit_attribute : -1;
       return d;
     }
     if (e.features & CompiledExperiment::kKeepsPrior) {
@@ -61,12 +65,13 @@ class Evaluator {
   }
 
   // The unit id, empty where there is none. *problem tells kNoUnit from kTypeMismatch.
-  std::string_view Unit(const CompiledExperiment& e, UnitBuffer* buffer, Reason* problem) {
+  std::string_view Unit(int32_t index, UnitBuffer* buffer, Reason* problem) const {
+    const CompiledExperiment& e = s_.experiments[static_cast<size_t>(index)];
     if (!(e.features & (CompiledExperiment::kCluster | CompiledExperiment::kSwitchback))) {
       return UnitOfKind(e.unit_kind);
     }
-    if (e.unit_attribute == -1) return {};
-    return AttributeUnit(e.unit_attribute, buffer, problem);
+    const int32_t attribute = Extras(index).unit_attribute;
+    return attribute == -1 ? std::string_view() : AttributeUnit(attribute, buffer, problem);
   }
 
   std::string_view UnitOfKind(int32_t kind) const {
@@ -90,6 +95,15 @@ class Evaluator {
     return s_.data.experiments[static_cast<size_t>(index)];
   }
 
+  const CompiledExtras& Extras(int32_t index) const {
+    return s_.extras[static_cast<size_t>(index)];
+  }
+
+  // A switchback without a region attribute has one region, which needs no id.
+  bool NeedsUnit(int32_t index, const CompiledExperiment& e) const {
+    return !(e.features & CompiledExperiment::kSwitchback) || Extras(index).unit_attribute != -1;
+  }
+
   void Tell([[maybe_unused]] int32_t index, [[maybe_unused]] std::string_view rule,
             [[maybe_unused]] bool passed, [[maybe_unused]] std::string detail) {
     if constexpr (Tracer::kOn) tracer_.Step(Data(index).key, rule, passed, std::move(detail));
@@ -109,13 +123,15 @@ class Evaluator {
 
   // The last phase that has begun; -1 before the first.
   int32_t PhaseAt(const CompiledExperiment& e) const {
-    const CompiledPhase* phases = s_.phases.data() + e.phases.first;
     auto last = static_cast<int32_t>(e.phases.count) - 1;
+    if (e.last_phase.start_ms <= c_.now_ms) return last;
+    const CompiledPhase* phases = s_.phases.data() + e.phases.first;
     while (last >= 0 && phases[last].start_ms > c_.now_ms) --last;
     return last;
   }
 
-  bool Override(int32_t index, const CompiledExperiment& e, std::string_view unit, Decision* d) {
+  bool Override(int32_t index, std::string_view unit, Decision* d) {
+    const CompiledExtras& e = Extras(index);
     int32_t variant = -1;
     if (e.unit_overrides.count > 0 && !unit.empty()) {
       variant = UnitOverrideOf(e, unit);
@@ -144,7 +160,7 @@ class Evaluator {
     return true;
   }
 
-  int32_t UnitOverrideOf(const CompiledExperiment& e, std::string_view unit) const {
+  int32_t UnitOverrideOf(const CompiledExtras& e, std::string_view unit) const {
     const CompiledUnitOverride* first = s_.unit_overrides.data() + e.unit_overrides.first;
     const uint64_t hash = Xxh3(unit);
     uint32_t low = 0;
@@ -183,7 +199,7 @@ class Evaluator {
 
   // Sticky, and closed enrolment. True where `d` is decided.
   bool Keep(int32_t index, const CompiledExperiment& e, Decision* d) {
-    const bool is_closed = c_.now_ms >= e.enrolment_closed_at_ms;
+    const bool is_closed = c_.now_ms >= Extras(index).enrolment_closed_at_ms;
     if (!e.is_sticky && !is_closed) return false;
     const Prior* prior = nullptr;
     int32_t variant = -1;
@@ -227,12 +243,12 @@ class Evaluator {
 
   // Holdouts, layer, prerequisites, audience.
   bool Eligible(int32_t index, const CompiledExperiment& e, std::string_view unit, Decision* d) {
-    if ((e.features & CompiledExperiment::kHoldouts) && !NotHeldOut(index, e, d)) return false;
+    if ((e.features & CompiledExperiment::kHoldouts) && !NotHeldOut(index, d)) return false;
     if (e.layer != -1 && !InLayer(index, e, unit)) {
       d->reason = Reason::kLayerExcluded;
       return false;
     }
-    if ((e.features & CompiledExperiment::kPrerequisites) && !HasPrerequisites(index, e, d)) {
+    if ((e.features & CompiledExperiment::kPrerequisites) && !HasPrerequisites(index, d)) {
       return false;
     }
     if (e.audience == -1) return true;
@@ -246,7 +262,8 @@ class Evaluator {
     return false;
   }
 
-  bool NotHeldOut(int32_t index, const CompiledExperiment& e, Decision* d) {
+  bool NotHeldOut(int32_t index, Decision* d) {
+    const CompiledExtras& e = Extras(index);
     for (uint32_t i = 0; i < e.holdouts.count; ++i) {
       const int32_t ref = s_.holdout_refs[e.holdouts.first + i];
       const CompiledHoldout& holdout = s_.holdouts[static_cast<size_t>(ref)];
@@ -272,9 +289,10 @@ class Evaluator {
   bool InLayer(int32_t index, const CompiledExperiment& e, std::string_view unit) {
     const CompiledLayer& layer = s_.layers[static_cast<size_t>(e.layer)];
     const uint32_t bucket = BucketPpm(layer.hash, layer.salt, unit);
-    const BucketRange* ranges = s_.layer_ranges.data() + e.layer_ranges.first;
+    const Slice slice = Extras(index).layer_ranges;
+    const BucketRange* ranges = s_.layer_ranges.data() + slice.first;
     bool inside = false;
-    for (uint32_t i = 0; i < e.layer_ranges.count && bucket >= ranges[i].begin; ++i) {
+    for (uint32_t i = 0; i < slice.count && bucket >= ranges[i].begin; ++i) {
       inside = bucket < ranges[i].end;
       if (inside) break;
     }
@@ -285,7 +303,8 @@ class Evaluator {
     return inside;
   }
 
-  bool HasPrerequisites(int32_t index, const CompiledExperiment& e, Decision* d) {
+  bool HasPrerequisites(int32_t index, Decision* d) {
+    const CompiledExtras& e = Extras(index);
     for (uint32_t i = 0; i < e.prerequisites.count; ++i) {
       const CompiledPrerequisite& entry = s_.prerequisites[e.prerequisites.first + i];
       const int32_t variant = VariantIn(entry.experiment);
@@ -322,10 +341,13 @@ class Evaluator {
 
   // Traffic, then the variant.
   void Draw(int32_t index, const CompiledExperiment& e, std::string_view unit, Decision* d) {
-    const CompiledPhase& phase = s_.phases[e.phases.first + static_cast<uint32_t>(d->phase)];
+    const bool is_last = d->phase + 1 == static_cast<int32_t>(e.phases.count);
+    const CompiledPhase& phase =
+        is_last ? e.last_phase : s_.phases[e.phases.first + static_cast<uint32_t>(d->phase)];
     SaltState salt = e.salt;
     if (e.features & CompiledExperiment::kSwitchback) {
-      d->block = (c_.now_ms - e.start_ms) / e.block_ms;  // InTime: now is at or after the start
+      d->block = (c_.now_ms - e.start_ms) /
+                 Extras(index).block_ms;  // InTime: now is at or after the start
       salt = BlockSalt(salt, d->block);
     }
     uint32_t bucket = 0;
@@ -345,7 +367,8 @@ class Evaluator {
     } else {
       bucket = BucketPpm(e.hash, salt, unit);
     }
-    const BucketRange* ranges = s_.variant_ranges.data() + phase.first_range;
+    const bool is_inline = is_last && e.variant_count <= CompiledExperiment::kInlineRanges;
+    const BucketRange* ranges = is_inline ? e.ranges : s_.variant_ranges.data() + phase.first_range;
     uint32_t variant = 0;
     while (variant < e.variant_count && bucket >= ranges[variant].end) ++variant;
     const bool in_range = variant < e.variant_count && bucket >= ranges[variant].begin;
@@ -362,11 +385,12 @@ class Evaluator {
                             ? Weight(index, d->phase, d->variant)
                             : ranges[variant].end - ranges[variant].begin;
     d->reason = phase.single_arm >= 0 ? Reason::kSingleArm : Reason::kAssigned;
-    if (e.washout_ms > 0) WashOut(index, e, d);
+    if (e.features & CompiledExperiment::kSwitchback) WashOut(index, e.start_ms, d);
   }
 
-  void WashOut(int32_t index, const CompiledExperiment& e, Decision* d) {
-    const int64_t into_block_ms = (c_.now_ms - e.start_ms) % e.block_ms;
+  void WashOut(int32_t index, int64_t start_ms, Decision* d) {
+    const CompiledExtras& e = Extras(index);
+    const int64_t into_block_ms = (c_.now_ms - start_ms) % e.block_ms;
     const bool is_washout = into_block_ms < e.washout_ms;
     if (is_washout) d->reason = Reason::kWashout;
     if constexpr (Tracer::kOn) {
@@ -385,6 +409,8 @@ class Evaluator {
           depth);
       return result;
     } else {
+      // Comparisons are most nodes: they skip the recursion's own cost.
+      if (node.op >= ConditionOp::kEq && node.op <= ConditionOp::kAbsent) return OfAttribute(node);
       return EvaluateNode(experiment, node, depth);
     }
   }
@@ -403,9 +429,9 @@ class Evaluator {
       case ConditionOp::kExperiment:
         return ToTri(Contains(node.slice, VariantIn(node.ref)));
       case ConditionOp::kNowBefore:
-        return ToTri(c_.now_ms < s_.operands[node.slice.first].integer);
+        return ToTri(c_.now_ms < node.integer);
       case ConditionOp::kNowAfter:
-        return ToTri(c_.now_ms >= s_.operands[node.slice.first].integer);
+        return ToTri(c_.now_ms >= node.integer);
       case ConditionOp::kPercentage:
         return Percentage(node);
       default:
@@ -417,9 +443,10 @@ class Evaluator {
   // result does not depend on the order they were written in.
   Tri Combine(int32_t experiment, const CompiledCondition& node, Tri decisive, int depth) {
     Tri result = Not(decisive);
-    const int32_t* child = s_.children.data() + node.slice.first;
-    for (const int32_t* end = child + node.slice.count; child != end; ++child) {
-      const Tri one = Evaluate(experiment, *child, depth + 1);
+    for (uint32_t i = 0; i < node.slice.count; ++i) {
+      const uint32_t at = node.slice.first + i;
+      const int32_t child = node.is_direct ? static_cast<int32_t>(at) : s_.children[at];
+      const Tri one = Evaluate(experiment, child, depth + 1);
       if (one == decisive) return decisive;
       if (one == Tri::kUnknown) result = Tri::kUnknown;
     }

@@ -35,7 +35,14 @@ ExperimentHandle Snapshot::Find(std::string_view key) const {
   for (uint64_t i = hash & compiled.slot_mask;; i = (i + 1) & compiled.slot_mask) {
     const KeySlot& slot = compiled.slots[i];
     if (slot.experiment == -1) return {};
-    if (slot.tag == tag && slot.key == key) return {slot.experiment};
+    if (slot.tag != tag) continue;
+    const CompiledExperiment& experiment =
+        compiled.experiments[static_cast<size_t>(slot.experiment)];
+    Prefetch(&experiment);
+    Prefetch(&experiment.last_phase);
+    if (std::string_view(compiled.key_bytes.data() + slot.key.first, slot.key.count) == key) {
+      return {slot.experiment};
+    }
   }
 }
 
