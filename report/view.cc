@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/view.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <set>
+
+#include "base/time.h"
+#include "report/format.h"
+#include "report/words.h"
+
+namespace fulcrum::report {
+namespace {
+
+Tone ToneOf(Decision decision) {
+  switch (decision) {
+    case Decision::kShip:
+      return Tone::kGood;
+    case Decision::kStop:
+    case Decision::kBroken:
+      return Tone::kBad;
+    case Decision::kKeepRunning:
+      return Tone::kWarn;
+    case Decision::kNoData:
+    case Decision::kInconclusive:
+      break;
+  }
+  return Tone::kMuted;
+}
+
+Tone ToneOf(const Report& report, const Comparison& c) {
+  if (report.verdict.withheld || c.status != Status::kOk) return Tone::kMuted;
+  if (c.guardrail == GuardrailState::kBreached) return Tone::kBad;
+  if (c.guardrail == GuardrailState::kCleared) return Tone::kGood;
+  if (c.guardrail == GuardrailState::kNotCleared) return Tone::kWarn;
+  if (c.outcome == Outcome::kBetter) return Tone::kGood;
+  return c.outcome == Outcome::kWorse ? Tone::kBad : Tone::kPlain;
+}
+
+// The figure that stands for an arm: rate, mean, ratio, quantile or time.
+std::optional<double> MainValue(const MetricReport& metric, const ArmValue& arm) {
+  if (arm.rate) return arm.rate;
+  if (metric.kind == MetricKind::kRatio) return arm.ratio;
+  if (metric.kind == MetricKind::kQuantile) return arm.quantile;
+  if (metric.kind == MetricKind::kTimeTo) return arm.restricted_mean_ms;
+  return arm.mean;
+}
+
+std::string ValueText(const MetricReport& metric, size_t arm) {
+  if (arm >= metric.arms.size()) return std::string(kNothing);
+  const auto value = MainValue(metric, metric.arms[arm]);
+  if (!value) return std::string(kNothing);
+  return FormatValue(metric, *value, MainValue(metric, metric.arms.front()).value_or(*value));
+}
+
+std::string ConfidenceText(const Report& report) {
+  return FormatPercent(1 - report.analysis.alpha, report.analysis.alpha < 0.01 ? 1 : 0);
+}
+
+// --- Metrics -------------------------------------------------------------------------------------
+
+class MetricTable {
+ public:
+  explicit MetricTable(const Report& report) : report_(report), one_(report.arms.size() == 2) {}
+
+  ViewTable Start() const {
+    ViewTable table;
+    const auto name = [&](size_t arm) {
+      return arm < report_.arms.size() ? ArmName(report_, report_.arms[arm].key) : std::string();
+    };
+    table.columns.push_back({"Metric"});
+    if (!one_) table.columns.push_back({"Arm"});
+    table.columns.push_back({name(0), true});
+    table.columns.push_back({one_ ? name(1) : "Arm's figure", true});
+    table.columns.push_back({"Change (" + ConfidenceText(report_) + " interval)", true});
+    table.columns.push_back({"Difference", true, true});
+    table.columns.push_back({"p", true});
+    table.columns.push_back({"Reading"});
+    return table;
+  }
+
+  void Add(const MetricReport& metric, ViewTable* table) const {
+    std::string label = metric.title;
+    if (metric.role == Role::kPrimary) label += " *";
+    if (metric.role == Role::kGuardrail && metric.margin) {
+      label += " (guardrail, " + FormatPercent(*metric.margin, 0) + ")";
+    } else if (metric.role == Role::kGuardrail) {
+      label += " (guardrail)";
+    }
+    if (metric.comparisons.empty()) {
+      std::vector<ViewCell> row(table->columns.size(), {std::string(kNothing), Tone::kMuted});
+      row.front() = {label};
+      row.back() = {Sentence(metric.status), Tone::kMuted};
+      table->rows.push_back(std::move(row));
+    }
+    for (size_t i = 0; i < metric.comparisons.size(); ++i) {
+      table->rows.push_back(Row(metric, i, i == 0 ? label : ""));
+    }
+  }
+
+ private:
+  std::vector<ViewCell> Row(const MetricReport& metric, size_t i, const std::string& label) const {
+    const Comparison& c = metric.comparisons[i];
+    const Tone tone = ToneOf(report_, c);
+    const Tone figures = report_.verdict.withheld ? Tone::kMuted : Tone::kPlain;
+    std::vector<ViewCell> row;
+    row.push_back({label});
+    if (!one_) row.push_back({ArmName(report_, c.arm)});
+    row.push_back({i == 0 ? ValueText(metric, 0) : "", figures});
+    row.push_back({ValueText(metric, i + 1), figures});
+    row.push_back({EffectText(metric, c), report_.verdict.withheld ? Tone::kMuted : tone});
+    const auto like = MainValue(metric, metric.arms.front());
+    row.push_back({c.estimate ? FormatDifference(metric, *c.estimate, like.value_or(*c.estimate))
+                              : std::string(kNothing),
+                   figures});
+    row.push_back({FormatP(c.p_adjusted), figures});
+    row.push_back({OutcomeWord(report_, metric, c), tone});
+    return row;
+  }
+
+  const Report& report_;
+  const bool one_;
+};
+
+void Lenses(const Report& report, View* view) {
+  const MetricTable maker(report);
+  for (const Lens lens : {Lens::kBusiness, Lens::kUser, Lens::kFuture}) {
+    ViewSection section;
+    section.title = LensTitle(lens);
+    section.table = maker.Start();
+    std::set<std::string> seen;
+    for (const MetricReport& metric : report.metrics) {
+      if (metric.lens != lens) continue;
+      maker.Add(metric, &section.table);
+      if (!seen.insert(metric.key).second) continue;
+      std::string text = metric.estimand;
+      if (metric.mover) text += " Moved most by: " + MoverWord(*metric.mover) + ".";
+      if (metric.cap_value) text += " Capped at " + FormatFixed(*metric.cap_value, 2) + ".";
+      section.estimands.push_back({metric.title, std::move(text)});
+    }
+    if (!section.table.rows.empty()) view->lenses.push_back(std::move(section));
+  }
+  if (view->lenses.empty()) return;
+  ViewTable& last = view->lenses.back().table;
+  last.note = "* primary metric: the decision rests on it.";
+  if (report.verdict.withheld) {
+    last.note += " Figures are shown for the search of the fault only; they must not be acted on.";
+  }
+}
+
+// --- Health --------------------------------------------------------------------------------------
+
+std::string Join(const std::vector<std::string>& parts, std::string_view separator) {
+  std::string out;
+  for (const std::string& part : parts) {
+    if (!out.empty()) out += separator;
+    out += part;
+  }
+  return out;
+}
+
+std::string Counts(const std::vector<double>& counts) {
+  std::vector<std::string> parts;
+  for (const double count : counts) parts.push_back(FormatCount(count));
+  return Join(parts, " / ");
+}
+
+void TestCheck(const CountTest& test, const std::string& name, View* view) {
+  ViewCheck check;
+  check.name = name;
+  check.tone = test.mismatch ? Tone::kBad : Tone::kGood;
+  if (test.status != Status::kOk) check.tone = test.mismatch ? Tone::kBad : Tone::kMuted;
+  check.text = Counts(test.observed);
+  if (test.p) {
+    check.text += ", expected " + Counts(test.expected) + " (p " + FormatP(test.p) + ")";
+  } else {
+    check.text += ", " + Sentence(test.status);
+  }
+  view->checks.push_back(std::move(check));
+}
+
+void Checks(const Report& report, View* view) {
+  const Health& health = report.health;
+  TestCheck(health.srm,
+            health.srm.mismatch ? "Arm sizes do not fit the weights" : "Arm sizes fit the weights",
+            view);
+  if (health.multi_arm) TestCheck(*health.multi_arm, "Units seen in several arms", view);
+  if (health.triggered) TestCheck(*health.triggered, "Triggered units fit the weights", view);
+  if (health.loss) TestCheck(*health.loss, "Exposures lost on the way", view);
+  if (!health.multi_arm) {
+    view->checks.push_back({Tone::kGood, "Units seen in several arms", "none"});
+  }
+  if (health.unknown_variant_exposures > 0) {
+    view->checks.push_back({Tone::kWarn, "Exposures to unknown variants",
+                            FormatCount(health.unknown_variant_exposures)});
+  }
+  double excluded = 0;
+  double maturing = 0;
+  for (const ArmInfo& arm : report.arms) excluded += arm.excluded_units;
+  for (const MetricReport& metric : report.metrics) {
+    double sum = 0;
+    for (const ArmValue& arm : metric.arms) sum += arm.maturing;
+    maturing = std::max(maturing, sum);
+  }
+  if (maturing > 0) {
+    view->checks.push_back({Tone::kMuted, "Units whose window is not over",
+                            "up to " + FormatCount(maturing) + ", left out until it is"});
+  }
+  if (excluded > 0) {
+    view->checks.push_back({Tone::kMuted, "Units excluded by rule", FormatCount(excluded)});
+  }
+  if (health.duplicate_exposures + health.duplicate_events > 0) {
+    view->checks.push_back({Tone::kMuted, "Duplicates removed",
+                            FormatCount(health.duplicate_exposures) + " exposures, " +
+                                FormatCount(health.duplicate_events) + " events"});
+  }
+  if (health.rejected_rows > 0) {
+    view->checks.push_back(
+        {Tone::kWarn, "Rows that could not be read", FormatCount(health.rejected_rows)});
+  }
+}
+
+void Arms(const Report& report, View* view) {
+  ViewTable& table = view->arms;
+  table.columns = {{"Arm"}, {"Weight", true}, {"Units", true}, {"Exposures", true}};
+  for (const ArmInfo& arm : report.arms) {
+    std::string name = ArmName(report, arm.key);
+    if (name != arm.key) name += " (" + arm.key + ")";
+    if (arm.control) name += ", control";
+    table.rows.push_back({{name},
+                          {FormatPercent(arm.weight, 1)},
+                          {FormatCount(arm.units)},
+                          {FormatCount(arm.exposures)}});
+  }
+}
+
+// --- Funnel and slices ---------------------------------------------------------------------------
+
+std::string StepText(const FunnelComparison& c) {
+  if (!c.log_step) return std::string(kNothing);
+  const auto change = [](std::optional<double> log) -> std::optional<double> {
+    return log ? std::optional(std::expm1(*log)) : std::nullopt;
+  };
+  return FormatChange(change(c.log_step), change(c.log_step_lo), change(c.log_step_hi));
+}
+
+ViewSection FunnelSection(const Report& report, const FunnelReport& funnel) {
+  ViewSection section;
+  section.title = funnel.title;
+  section.table.columns = {{"Stage"},
+                           {"Moved by", false, true},
+                           {"Arm"},
+                           {"Reached", true},
+                           {"Of all", true},
+                           {"Of the stage before", true},
+                           {"Step against control", true}};
+  for (const FunnelStageReport& stage : funnel.stages) {
+    for (size_t a = 0; a < stage.arms.size(); ++a) {
+      const FunnelArm& arm = stage.arms[a];
+      const bool first = a == 0;
+      const FunnelComparison* c = first ? nullptr : &stage.comparisons[a - 1];
+      Tone tone = Tone::kPlain;
+      if (c != nullptr && c->log_step_lo && !report.verdict.withheld) {
+        if (*c->log_step_lo > 0) tone = Tone::kGood;
+        if (*c->log_step_hi < 0) tone = Tone::kBad;
+      }
+      section.table.rows.push_back(
+          {{first ? stage.title + (stage.optional ? " (optional)" : "") : ""},
+           {first ? MoverWord(stage.mover) : ""},
+           {ArmName(report, arm.arm)},
+           {FormatCount(arm.x)},
+           {FormatPercent(arm.rate, 2)},
+           {arm.step_rate ? FormatPercent(*arm.step_rate, 2) : std::string(kNothing)},
+           {c != nullptr ? StepText(*c) : "", tone}});
+    }
+  }
+  section.table.note =
+      "Required steps multiply to the change of the last stage. A step compares different people "
+      "in each arm, so it locates an effect and does not prove one.";
+  section.estimands.push_back({funnel.title, funnel.estimand});
+  return section;
+}
+
+ViewTable SliceTable(const Report& report, const SliceReport& slice) {
+  ViewTable table;
+  const MetricReport* metric = report.FindMetric(slice.metric);
+  table.title = MetricTitle(report, slice.metric) + " by " + slice.key;
+  if (report.arms.size() > 2) table.title += ", " + ArmName(report, slice.arm);
+  table.columns = {{slice.key},
+                   {"Control units", true, true},
+                   {"Arm's units", true, true},
+                   {"Difference", true},
+                   {"Shrunk", true},
+                   {"p", true}};
+  for (const SliceEffect& effect : slice.effects) {
+    const auto text = [&](std::optional<double> value) {
+      if (!value || metric == nullptr) return std::string(kNothing);
+      return FormatDifference(*metric, *value, *value);
+    };
+    std::string difference = text(effect.diff);
+    if (effect.status != Status::kOk) {
+      difference = Sentence(effect.status);
+    } else if (effect.lo) {
+      difference += " [" + text(effect.lo) + ", " + text(effect.hi) + "]";
+    }
+    table.rows.push_back({{effect.value.empty() ? "(none)" : effect.value},
+                          {FormatCount(effect.n_control)},
+                          {FormatCount(effect.n_treatment)},
+                          {difference},
+                          {text(effect.shrunk)},
+                          {FormatP(effect.p_adjusted)}});
+  }
+  if (slice.p_heterogeneity) {
+    table.note =
+        slice.heterogeneous
+            ? "The effect differs between these slices (p " + FormatP(slice.p_heterogeneity) + ")."
+            : "No sign that the effect differs between these slices (p " +
+                  FormatP(slice.p_heterogeneity) + "): do not pick one out.";
+  }
+  if (slice.reversal) {
+    table.note += " Every slice points against the whole: the mix differs between the arms.";
+  }
+  return table;
+}
+
+// --- Small print ---------------------------------------------------------------------------------
+
+void Method(const Report& report, View* view) {
+  std::vector<std::string> families;
+  for (const Family& family : report.families) {
+    families.push_back(
+        RoleWord(family.role) + ": " + std::to_string(family.size) +
+        (family.size == 1 ? " comparison" : " comparisons (" + family.critical_method + ")"));
+  }
+  view->method.push_back({"Intervals", "Hold together at " + ConfidenceText(report) +
+                                           " within each family of comparisons, " +
+                                           Join(families, "; ") +
+                                           ". p is adjusted the same way: it is below " +
+                                           FormatFixed(report.analysis.alpha, 3) +
+                                           " exactly when the interval excludes no change."});
+  std::set<DualPair> pairs;
+  std::vector<std::string> sentences;
+  double reduction = 0;
+  for (const MetricReport& metric : report.metrics) {
+    for (const Comparison& c : metric.comparisons) {
+      if (c.pair != DualPair::kNone && pairs.insert(c.pair).second) {
+        sentences.push_back(PairSentence(c.pair));
+      }
+      if (c.adjusted) reduction = std::max(reduction, c.adjusted->variance_reduction);
+    }
+  }
+  if (!sentences.empty()) {
+    view->method.push_back({"Test and interval", Join(sentences, "; ") + "."});
+  }
+  if (reduction > 0) {
+    view->method.push_back(
+        {"Adjusted", "Covariates known before exposure removed up to " +
+                         FormatPercent(reduction, 0) +
+                         " of the variance; the plain figures are in the JSON form."});
+  }
+  if (report.analysis.stratified_by_phase) {
+    view->method.push_back({"Phases",
+                            "The weights changed while it ran; effects are averaged over "
+                            "phases, so that no mix of phases can pass for an effect."});
+  }
+  if (!report.experiment.definition_hash.empty()) {
+    view->method.push_back({"Definition", report.experiment.definition_hash +
+                                              (report.experiment.definition_changed
+                                                   ? ", changed since the start (" +
+                                                         report.experiment.started_hash + ")"
+                                                   : std::string())});
+  }
+}
+
+}  // namespace
+
+View MakeView(const Report& report) {
+  View view;
+  const ExperimentInfo& experiment = report.experiment;
+  view.title = experiment.title.empty() ? experiment.key : experiment.title;
+  view.key = experiment.key;
+  view.hypothesis = experiment.hypothesis;
+  double units = 0;
+  for (const ArmInfo& arm : report.arms) units += arm.units;
+  std::vector<std::string> parts;
+  if (view.title != view.key) parts.push_back(view.key);
+  if (const std::string period = Period(report); !period.empty()) parts.push_back(period);
+  parts.push_back(FormatCount(units) + " units" +
+                  (experiment.unit.empty() ? "" : " (" + experiment.unit + ")"));
+  if (!experiment.owner.empty()) parts.push_back(experiment.owner);
+  view.subtitle = Join(parts, " · ");
+  view.verdict = DecisionLabel(report.verdict.decision);
+  view.verdict_tone = ToneOf(report.verdict.decision);
+  view.headline = Headline(report);
+  for (const Reason& reason : report.verdict.reasons) {
+    std::string sentence = Sentence(report, reason);
+    if (!sentence.empty() && sentence.front() >= 'a' && sentence.front() <= 'z') {
+      sentence.front() = static_cast<char>(sentence.front() - 'a' + 'A');
+    }
+    view.reasons.push_back(std::move(sentence));
+  }
+  Checks(report, &view);
+  Arms(report, &view);
+  Lenses(report, &view);
+  for (const FunnelReport& funnel : report.funnels) {
+    if (!funnel.stages.empty()) view.funnels.push_back(FunnelSection(report, funnel));
+  }
+  for (const SliceReport& slice : report.slices) view.slices.push_back(SliceTable(report, slice));
+  Method(report, &view);
+  return view;
+}
+
+}  // namespace fulcrum::report
