@@ -61,6 +61,8 @@ std::vector<double> ComputeCaps(const FoldProgram& program, const FoldUnits& uni
 
 namespace {
 
+constexpr uint32_t kNoValue = std::numeric_limits<uint32_t>::max();
+
 // One slicing of the units: which value each has.
 struct Slicing {
   int slice = -1;
@@ -110,10 +112,19 @@ Slicing MakeSlicing(const FoldProgram& program, const FoldUnits& units, int slic
     ++counts[last_id].second;
   }
   slicing.values = TopSliceValues(counts, spec.max_values);
-  const auto other = static_cast<uint32_t>(slicing.values.size());
-  std::vector<uint32_t> position(counts.size(), other);
-  for (uint32_t v = 0; v < other; ++v) position[id_of_text[slicing.values[v]]] = v;
-  if (counts.size() > slicing.values.size()) slicing.values.emplace_back(kOtherSliceValue);
+  std::vector<uint32_t> position(counts.size(), kNoValue);
+  for (uint32_t v = 0; v < slicing.values.size(); ++v) position[id_of_text[slicing.values[v]]] = v;
+  if (counts.size() > slicing.values.size()) {
+    // A value that is itself called "other" shares its cell with the tail.
+    auto other = std::find(slicing.values.begin(), slicing.values.end(), kOtherSliceValue);
+    if (other == slicing.values.end()) {
+      other = slicing.values.insert(other, std::string(kOtherSliceValue));
+    }
+    const auto tail = static_cast<uint32_t>(other - slicing.values.begin());
+    for (uint32_t& p : position) {
+      if (p == kNoValue) p = tail;
+    }
+  }
   for (uint32_t& value : slicing.of_unit) {
     if (!position.empty()) value = position[value];
   }

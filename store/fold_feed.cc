@@ -94,9 +94,9 @@ void FoldFeeder::FindTargets(const EventView& event) {
 }
 
 void FoldFeeder::AddEnrolment(const EventView& event) {
+  if (Repeats(event)) return;
   const std::vector<std::string>& enrolments = fold_->needs().enrolments;
   if (std::find(enrolments.begin(), enrolments.end(), event.name) == enrolments.end()) return;
-  if (Repeats(event)) return;
   FindTargets(event);
   for (const uint32_t unit : targets_) fold_->AddEnrolments(1, &unit, &event.ts_ms);
 }

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/fold.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "base/status.h"
+#include "store/fold_feed.h"
+#include "store/reference_worlds.h"
+
+namespace fulcrum::store {
+namespace {
+
+using ::fulcrum::Message;
+
+// A history through the fold, as a feeder with all the data in memory would do it.
+struct Folded {
+  PlanResult result;
+  std::map<UnitKey, std::vector<double>> rows;
+};
+
+absl::StatusOr<Folded> RunFold(const History& history, const Plan& plan, int threads) {
+  absl::StatusOr<Fold> fold = Fold::Compile(plan);
+  if (!fold.ok()) return fold.status();
+  FoldFeeder feeder(&*fold, plan);
+  ViewScratch scratch;
+  int64_t latest_ms = 0;
+  const auto received = [&](int64_t received_ms) {
+    if (received_ms > plan.as_of_ms) return false;
+    latest_ms = std::max(latest_ms, received_ms);
+    return true;
+  };
+  for (const PastExposure& exposure : history.exposures) {
+    if (received(exposure.received_ms)) feeder.AddExposure(View(exposure, &scratch));
+  }
+  for (const PastLink& link : history.links) {
+    if (received(link.received_ms)) feeder.AddLink(View(link));
+  }
+  fold->CloseExposures();
+  const auto each_event = [&](const auto& fn) {
+    feeder.Rewind();
+    for (const PastEvent& event : history.events) {
+      if (received(event.received_ms)) fn(View(event, &scratch));
+    }
+  };
+  if (fold->wants_enrolments()) {
+    each_event([&](const EventView& event) { feeder.AddEnrolment(event); });
+  }
+  each_event([](const EventView&) {});
+  const bool open = plan.as_of_ms == std::numeric_limits<int64_t>::max();
+  fold->CloseCohort(open ? latest_ms : plan.as_of_ms);
+  each_event([&](const EventView& event) { feeder.AddEvent(event); });
+  feeder.Flush();
+  const int64_t duplicates = feeder.duplicate_events();
+  if (fold->wants_replay()) {
+    fold->BeginReplay();
+    each_event([&](const EventView& event) { feeder.AddEvent(event); });
+    feeder.Flush();
+  }
+  absl::StatusOr<PlanResult> result = fold->Finish(threads);
+  if (!result.ok()) return result.status();
+  Folded folded;
+  folded.result = *std::move(result);
+  folded.result.health.duplicate_events = static_cast<double>(duplicates);
+  folded.result.health.last_received_ms = latest_ms;
+  for (const PastExposure& exposure : history.exposures) {
+    const uint32_t unit = feeder.UnitOf({exposure.unit.first, exposure.unit.second});
+    if (unit != kNoUnit && fold->Analysed(unit)) folded.rows[exposure.unit] = fold->Row(unit);
+  }
+  return folded;
+}
+
+std::string FoldDifference(const World& world) {
+  const ReferenceResult want = RunReference(world.history, world.plan);
+  for (const int threads : {1, 3}) {
+    const absl::StatusOr<Folded> got = RunFold(world.history, world.plan, threads);
+    if (!got.ok()) return std::string(Message(got.status()));
+    if (got->rows.size() != want.rows.size()) return "other units are analysed";
+    for (const auto& [unit, row] : want.rows) {
+      const auto it = got->rows.find(unit);
+      if (it == got->rows.end()) return "unit " + unit.second + " is missing";
+      for (size_t c = 0; c < row.size(); ++c) {
+        if (it->second[c] != row[c]) {
+          return "unit " + unit.second + " column " + std::to_string(c) + ": got " +
+                 std::to_string(it->second[c]) + ", want " + std::to_string(row[c]);
+        }
+      }
+    }
+    const std::string difference = Difference(got->result, want.result);
+    if (!difference.empty()) return difference;
+  }
+  return "";
+}
+
+TEST(FoldTest, EqualsTheReferenceOnRandomWorlds) {
+  int with_cells = 0;
+  for (uint64_t seed = 0; seed < 3000; ++seed) {
+    const World world = MakeWorld(seed);
+    const std::string difference = FoldDifference(world);
+    if (difference.empty()) {
+      with_cells += RunReference(world.history, world.plan).result.cells.empty() ? 0 : 1;
+      continue;
+    }
+    const World least = Shrink(world, [](const World& w) { return !FoldDifference(w).empty(); });
+    FAIL() << "seed " << seed << ": " << difference << "\nshrunk: " << FoldDifference(least) << '\n'
+           << Describe(least);
+  }
+  EXPECT_GT(with_cells, 2000);  // The worlds are not vacuous.
+}
+
+TEST(FoldTest, ShrinkingFindsTheOneEventThatMatters) {
+  World world;
+  for (uint64_t seed = 0;; ++seed) {
+    world = MakeWorld(seed);
+    if (world.history.events.size() > 20) break;
+  }
+  const auto has_refund = [](const World& w) {
+    return std::any_of(w.history.events.begin(), w.history.events.end(),
+                       [](const PastEvent& event) { return event.name == "refund"; });
+  };
+  world.history.events.back().name = "refund";
+  const World least = Shrink(world, has_refund);
+  EXPECT_EQ(least.history.events.size(), 1u);
+  EXPECT_TRUE(least.history.exposures.empty());
+  EXPECT_TRUE(least.plan.columns.empty());
+}
+
+// --- One rule a test, with numbers a person can check
+// ---------------------------------------------
+
+constexpr int64_t kT0 = 1700000000000;
+constexpr int64_t kHour = 3600 * 1000;
+
+Plan SmallPlan() {
+  Plan plan;
+  plan.population.experiment = "e";
+  plan.population.unit_kind = "user";
+  plan.population.arms = {{"a", 1}, {"b", 1}};
+  plan.as_of_ms = kT0 + 1000 * kHour;
+  Column paid;
+  paid.name = "paid";
+  paid.terms = {{1, {"pay"}, "value", {}}, {-1, {"refund"}, "value", {}}};
+  paid.window = {0, 10 * kHour};
+  plan.columns = {paid};
+  plan.groups = {{0, {0}}};
+  return plan;
+}
+
+PastExposure Shown(const std::string& unit, const std::string& variant, int64_t ts_ms) {
+  PastExposure exposure;
+  exposure.experiment = "e";
+  exposure.variant = variant;
+  exposure.unit = {"user", unit};
+  exposure.ts_ms = ts_ms;
+  exposure.received_ms = ts_ms;
+  return exposure;
+}
+
+PastEvent Did(const std::string& unit, const std::string& name, int64_t ts_ms,
+              std::optional<double> value = std::nullopt) {
+  PastEvent event;
+  event.name = name;
+  event.ids = {{"user", unit}};
+  event.ts_ms = ts_ms;
+  event.value = value;
+  event.received_ms = ts_ms;
+  return event;
+}
+
+std::vector<double> RowOf(const History& history, const Plan& plan, const std::string& unit) {
+  const absl::StatusOr<Folded> folded = RunFold(history, plan, 1);
+  EXPECT_TRUE(folded.ok()) << Message(folded.status());
+  if (!folded.ok() || folded->rows.count({"user", unit}) == 0) return {};
+  return folded->rows.at({"user", unit});
+}
+
+TEST(FoldTest, WindowsHoldTheirStartAndNotTheirEnd) {
+  History history;
+  history.exposures = {Shown("u", "a", kT0)};
+  history.events = {Did("u", "pay", kT0 - 1, 1), Did("u", "pay", kT0, 2),
+                    Did("u", "pay", kT0 + 10 * kHour - 1, 4), Did("u", "pay", kT0 + 10 * kHour, 8)};
+  EXPECT_EQ(RowOf(history, SmallPlan(), "u"), std::vector<double>{6});
+}
+
+TEST(FoldTest, RefundsTakeAwayInTheirOwnTime) {
+  History history;
+  history.exposures = {Shown("u", "a", kT0)};
+  history.events = {Did("u", "pay", kT0 + 1, 30), Did("u", "refund", kT0 + 2, 12.5),
+                    Did("u", "refund", kT0 + 20 * kHour, 100)};
+  EXPECT_EQ(RowOf(history, SmallPlan(), "u"), std::vector<double>{17.5});
+}
+
+TEST(FoldTest, AUnitBelongsToTheArmItWasFirstShown) {
+  History history;
+  // Arrives out of order: the earlier exposure is in the other arm.
+  history.exposures = {Shown("u", "a", kT0 + 5), Shown("u", "b", kT0), Shown("v", "a", kT0)};
+  const absl::StatusOr<Folded> folded = RunFold(history, SmallPlan(), 1);
+  ASSERT_TRUE(folded.ok());
+  EXPECT_EQ(folded->result.health.arms[0].units, 1);
+  EXPECT_EQ(folded->result.health.arms[1].units, 1);
+  EXPECT_EQ(folded->result.health.arms[1].multi_arm_units, 1);
+}
+
+TEST(FoldTest, AnOptionalStageNeverBlocksAndLateArrivalsAreReplayed) {
+  Plan plan = SmallPlan();
+  plan.columns.clear();
+  plan.funnels = {{"f",
+                   {{"browse", {"browse"}, false, "", {}},
+                    {"consult", {"consult"}, true, "", {}},
+                    {"pay", {"pay"}, false, "", {}}},
+                   {0, 10 * kHour}}};
+  for (int stage = 0; stage < 3; ++stage) {
+    Column column;
+    column.name = "s" + std::to_string(stage);
+    column.kind = ColumnKind::kStage;
+    column.funnel = 0;
+    column.stage = stage;
+    plan.columns.push_back(column);
+  }
+  plan.groups = {{0, {0, 1, 2}}};
+  History history;
+  history.exposures = {Shown("u", "a", kT0), Shown("v", "a", kT0), Shown("w", "a", kT0)};
+  history.events = {
+      // u: browse then pay, told in the wrong order.
+      Did("u", "pay", kT0 + 2, 1), Did("u", "browse", kT0 + 1),
+      // v: paid before browsing; asked after.
+      Did("v", "pay", kT0 + 1, 1), Did("v", "browse", kT0 + 2), Did("v", "consult", kT0 + 3),
+      // w: everything in one millisecond, in the wrong order.
+      Did("w", "pay", kT0 + 1, 1), Did("w", "consult", kT0 + 1), Did("w", "browse", kT0 + 1)};
+  EXPECT_EQ(RowOf(history, plan, "u"), (std::vector<double>{1, 0, 1}));
+  EXPECT_EQ(RowOf(history, plan, "v"), (std::vector<double>{1, 1, 0}));
+  EXPECT_EQ(RowOf(history, plan, "w"), (std::vector<double>{1, 1, 1}));
+}
+
+TEST(FoldTest, ALinkBringsTheKnownUsersOutcomesOnce) {
+  Plan plan = SmallPlan();
+  plan.population.unit_kind = "device";
+  History history;
+  for (const char* device : {"d1", "d2"}) {
+    PastExposure exposure = Shown(device, "a", kT0);
+    exposure.unit.first = "device";
+    history.exposures.push_back(exposure);
+    history.links.push_back({{"device", device}, {"user", "k"}, kT0 + 50 * kHour, kT0});
+  }
+  PastEvent both = Did("k", "pay", kT0 + 1, 5);
+  both.ids.push_back({"device", "d1"});
+  history.events = {both, Did("k", "pay", kT0 + 2, 7)};
+  history.events.push_back(Did("k", "pay", kT0 + 3, 100));
+  history.events.back().ids = {{"device", "d2"}};
+  const absl::StatusOr<Folded> folded = RunFold(history, plan, 1);
+  ASSERT_TRUE(folded.ok());
+  EXPECT_EQ(folded->rows.at({"device", "d1"}), std::vector<double>{12});
+  EXPECT_EQ(folded->rows.at({"device", "d2"}), std::vector<double>{112});
+}
+
+TEST(FoldTest, OnlyWhatWasReceivedByTheAsOfCounts) {
+  History history;
+  history.exposures = {Shown("u", "a", kT0)};
+  history.events = {Did("u", "pay", kT0 + 1, 1), Did("u", "pay", kT0 + 2, 2)};
+  history.events[0].received_ms = kT0 + 100 * kHour;
+  Plan plan = SmallPlan();
+  plan.as_of_ms = kT0 + 100 * kHour - 1;
+  EXPECT_EQ(RowOf(history, plan, "u"), std::vector<double>{2});
+  plan.as_of_ms = kT0 + 100 * kHour;
+  EXPECT_EQ(RowOf(history, plan, "u"), std::vector<double>{3});
+}
+
+TEST(FoldTest, YoungUnitsAreCountedAsMaturing) {
+  History history;
+  history.exposures = {Shown("u", "a", kT0), Shown("v", "a", kT0 + 1)};
+  Plan plan = SmallPlan();
+  plan.as_of_ms = kT0 + 10 * kHour;
+  plan.groups = {{10 * kHour, {0}}};
+  const absl::StatusOr<Folded> folded = RunFold(history, plan, 1);
+  ASSERT_TRUE(folded.ok());
+  ASSERT_EQ(folded->result.cells.size(), 2u);
+  EXPECT_EQ(folded->result.cells[0].gram.n(), 1);
+  EXPECT_EQ(folded->result.cells[0].maturing, 1);
+}
+
+TEST(FoldTest, PlansThatCannotBeRunSayWhy) {
+  const auto message = [](const auto& change) {
+    Plan plan = SmallPlan();
+    change(&plan);
+    const absl::StatusOr<Fold> fold = Fold::Compile(plan);
+    return fold.ok() ? std::string("ok") : std::string(Message(fold.status()));
+  };
+  EXPECT_EQ(message([](Plan*) {}), "ok");
+  EXPECT_THAT(message([](Plan* p) { p->population.arms.clear(); }), testing::HasSubstr("no arms"));
+  EXPECT_THAT(message([](Plan* p) { p->columns[0].terms.clear(); }),
+              testing::HasSubstr("\"paid\" has no terms"));
+  EXPECT_THAT(message([](Plan* p) {
+                p->columns[0].window = {5, 5};
+              }),
+              testing::HasSubstr("window"));
+  EXPECT_THAT(message([](Plan* p) { p->groups[0].columns = {7}; }), testing::HasSubstr("column 7"));
+  EXPECT_THAT(message([](Plan* p) { p->columns[0].source_column = "x"; }),
+              testing::HasSubstr("source_column"));
+  EXPECT_THAT(message([](Plan* p) { p->columns.push_back(p->columns[0]); }),
+              testing::HasSubstr("twice"));
+}
+
+}  // namespace
+}  // namespace fulcrum::store
