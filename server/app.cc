@@ -156,7 +156,6 @@ void ShowReady(AppState& state, Response* response) {
 void ReloadRoute(AppState& state, int64_t now_ms, Response* response) {
   const absl::Status status = ReloadProject(state, now_ms);
   if (!status.ok()) {
-    state.Log("reload refused: " + std::string(Message(status)));
     return ReplyError(400, "INVALID_PROJECT", Message(status), response);
   }
   response->body = "{\"status\":\"ok\"";
@@ -278,7 +277,7 @@ void Serve(AppState& state, const RouteMatch& match, const Request& request, Res
   }
   Caller caller;
   if (!Authorize(state, info, request, &caller, response)) return;
-  if (request.body.size() > state.options.limits.max_body_bytes) {
+  if (request.body_too_large || request.body.size() > state.options.limits.max_body_bytes) {
     return ReplyError(413, "TOO_LARGE",
                       "The body is larger than " +
                           std::to_string(state.options.limits.max_body_bytes) + " bytes.",
@@ -347,6 +346,8 @@ std::shared_ptr<const core::Snapshot> App::snapshot() const {
   return state_->published()->snapshot;
 }
 
+int App::WaitingConnections() const { return state_->long_polls.used(); }
+void App::Log(std::string_view line) const { state_->Log(line); }
 bool App::has_keys() const { return state_->keys != nullptr; }
 void App::CountRefusedConnection() { state_->metrics.CountRefusedConnection(); }
 void App::SetConnections(int64_t open) { state_->metrics.SetConnections(open); }

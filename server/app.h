@@ -68,6 +68,12 @@ class App {
 
   std::shared_ptr<const core::Snapshot> snapshot() const;
   bool has_keys() const;
+  // To where the options say; one line, any thread.
+  void Log(std::string_view line) const;
+
+  // Requests that do nothing but wait (long polls, event streams): the listener admits as many more
+  // connections, so that waiting takes no one's place. At most Limits::max_long_polls.
+  int WaitingConnections() const;
 
   // Told by the listener, for /metrics.
   void CountRefusedConnection();

@@ -26,7 +26,7 @@ struct Request {
   std::string_view query;   // After '?', still percent-encoded.
   std::span<const Header> headers;
   std::string_view body;
-  std::string_view peer;  // The client's address, for the audit.
+  bool body_too_large = false;  // More was announced than is allowed; `body` is empty then.
 
   // The first header of this name, whatever its case; "" where there is none.
   std::string_view Find(std::string_view name) const;

@@ -83,6 +83,16 @@ std::optional<int64_t> ReadInstant(std::string_view text) {
   return time_ms;
 }
 
+// A line for each error, so that every one can be found by its file, line and column.
+void LogRefusal(const AppState& state, std::string_view errors, std::string_view version) {
+  while (!errors.empty()) {
+    const size_t end = errors.find('\n');
+    state.Log(errors.substr(0, end));
+    errors = end == std::string_view::npos ? std::string_view() : errors.substr(end + 1);
+  }
+  state.Log("reload refused; snapshot " + std::string(version) + " keeps serving");
+}
+
 }  // namespace
 
 absl::Status ReloadProject(AppState& state, int64_t now_ms) {
@@ -98,7 +108,12 @@ absl::Status ReloadProject(AppState& state, int64_t now_ms) {
   absl::StatusOr<std::shared_ptr<const Published>> next = reload();
   state.metrics.CountReload(next.ok());
   state.last_reload_ok.store(next.ok(), std::memory_order_relaxed);
-  if (!next.ok()) return next.status();
+  if (!next.ok()) {
+    if (const auto serving = state.published()) {
+      LogRefusal(state, Message(next.status()), serving->snapshot->version());
+    }
+    return next.status();
+  }
   for (const std::string& warning : warnings) state.Log(warning);
   state.Log("serving snapshot " + std::string((*next)->snapshot->version()) + " of " +
             state.options.project_dir + " (" +
