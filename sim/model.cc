@@ -55,11 +55,13 @@ std::vector<ExperimentModel> SampleShopExperiments() {
   // Sharper pictures, slower pages: people leave before the cart and come back less.
   models.push_back({"high-resolution-images",
                     Trigger::kVisit,
-                    {{"high-resolution", {.cart_logit = -0.3, .return_logit = -0.15}}}});
+                    {{"high-resolution", {.cart_logit = -0.3, .return_logit = -0.15}}},
+                    Planted::kHarm});
   // The new result page closes before its exposure is sent, for one unit in eight.
   models.push_back({"search-ranking",
                     Trigger::kSearch,
-                    {{"by-sales", {.cart_logit = 0.1, .exposure_loss = 0.12}}}});
+                    {{"by-sales", {.cart_logit = 0.1, .exposure_loss = 0.12}}},
+                    Planted::kMismatch});
   return models;
 }
 

@@ -32,10 +32,14 @@ struct VariantEffect {
 // The moment at which a variant is shown, hence logged, in every arm alike.
 enum class Trigger : uint8_t { kVisit, kSearch, kRegister, kCheckout };
 
+// What a report must find, where an experiment was planted to be found out.
+enum class Planted : uint8_t { kNothing, kHarm, kMismatch };
+
 struct ExperimentModel {
   std::string experiment;
   Trigger trigger = Trigger::kVisit;
   std::map<std::string, VariantEffect, std::less<>> effects;  // By variant; absent = no effect.
+  Planted planted = Planted::kNothing;
 };
 
 // The behaviour of the sample shop. The defaults are its calibration.

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <queue>
 #include <utility>
 
@@ -186,7 +185,7 @@ void World::Run(const AssignFn& assign, Sink& sink) const {
     }
     turns.emplace(lives[user].next_visit_ms(), user);
   }
-  deliver(std::numeric_limits<int64_t>::max());
+  deliver(end_ms() + 1);
 }
 
 }  // namespace fulcrum::sim

@@ -104,8 +104,8 @@ class World {
   std::string RecordId(const Record& record) const;  // exposure_id or event_id
   std::string OrderId(const Record& record) const;   // "" for events without an order.
 
-  // Lives every user's life up to end_ms(). Single-threaded. A driver with threads of its own runs
-  // Life objects (life.h) instead.
+  // Lives every user's life up to end_ms(), and delivers what arrives by then. Single-threaded. A
+  // driver with threads of its own runs Life objects (life.h) instead.
   void Run(const AssignFn& assign, Sink& sink) const;
 
  private:
