@@ -281,7 +281,7 @@ struct AnalysisDefinition {
   bool cuped = true;                // Where a covariate is declared.
   std::vector<std::string> slices;  // Unit attributes, frozen at first exposure.
   double srm_alpha = 0.001;
-  double alpha_look = 0.01;  // Of alpha, spent on looking before the planned end.
+  double alpha_look = 0.01;  // Spent on looking before the planned end; alpha / 5 unless said.
 };
 
 enum class DecisionAction { kShip, kStop, kKeepRunning, kAskOwner };

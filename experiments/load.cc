@@ -94,15 +94,16 @@ LoadResult LoadSet(const std::vector<NamedFile>& files, std::vector<Diagnostic> 
   Definitions& definitions = result.definitions;
   definitions.version = VersionOf(files);
   bool has_project = false;
-  // With a file missing from the picture, names it may declare must not be called unknown.
-  bool all_read = !HasErrors(result.diagnostics);
+  Read read;
+  // A file that could not even be opened or listed may be of either kind.
+  read.all_metrics = read.all_experiments = !HasErrors(result.diagnostics);
   for (const char* name : {"project.yaml", "metrics.yaml"}) {
     for (const NamedFile& file : files) {
       if (file.name != name) continue;
       const Source source(file.display, &result.diagnostics);
       const std::optional<YamlNode> root = ReadYaml(file.text, source);
       if (!root) {
-        all_read = false;
+        read.all_metrics = false;
       } else if (file.name == "project.yaml") {
         has_project = true;
         ParseProjectFile(source, *root, &definitions.project);
@@ -116,14 +117,14 @@ LoadResult LoadSet(const std::vector<NamedFile>& files, std::vector<Diagnostic> 
     const Source source(file.display, &result.diagnostics);
     const std::optional<YamlNode> root = ReadYaml(file.text, source);
     if (!root) {
-      all_read = false;
+      read.all_experiments = false;
       continue;
     }
     definitions.experiments.push_back(ParseExperimentFile(source, *root, definitions.project));
     definitions.experiments.back().content_hash = Hex16(core::Xxh3(file.text));
   }
   if (has_project) {
-    ValidateInto(definitions, ValidateMode::kProject, all_read, &result.diagnostics);
+    ValidateInto(definitions, ValidateMode::kProject, read, &result.diagnostics);
   }
   Finish(&result.diagnostics);
   return result;
@@ -240,7 +241,7 @@ LoadResult LoadAnalyzeText(std::string_view name, std::string_view text) {
     definitions.experiments.push_back(ParseAnalyzeFile(source, *root, &definitions.project));
     definitions.experiments.back().content_hash = Hex16(core::Xxh3(text));
     definitions.version = definitions.experiments.back().content_hash;
-    ValidateInto(definitions, ValidateMode::kAnalyze, true, &result.diagnostics);
+    ValidateInto(definitions, ValidateMode::kAnalyze, Read{}, &result.diagnostics);
   }
   Finish(&result.diagnostics);
   return result;

@@ -25,7 +25,10 @@ void ParseVariant(const Source& source, const YamlEntry& entry, ExperimentDefini
   const Fields fields(source, entry.value, what, {"weight", "control", "value", "title"},
                       &experiment->fields, "variants." + entry.key + ".");
   fields.Number("weight", &variant.weight);
-  fields.Bool("control", &variant.control);
+  if (const YamlNode* control = fields.Get("control")) {
+    // Unreadable, it still says which one is meant.
+    variant.control = ReadBool(source, *control, "`control` of " + what).value_or(true);
+  }
   fields.Text("title", &variant.title);
   variant.value_json = JsonString(variant.key);
   const YamlNode* value = fields.Get("value");
@@ -169,7 +172,7 @@ void ParseSwitchback(const Fields& fields, ExperimentDefinition* experiment) {
                      &experiment->fields, "switchback.");
   if (!inner.is_map()) return;
   Switchback out;
-  inner.Require("block", "the length of a block, such as 4h");
+  if (inner.Require("block", "the length of a block, such as 4h") == nullptr) return;
   inner.Duration("block", &out.block_ms);
   inner.Duration("washout", &out.washout_ms);
   inner.Name("region", &out.region_attribute);
@@ -252,6 +255,8 @@ void ParseAnalysis(const Fields& fields, ExperimentDefinition* experiment) {
                      &experiment->fields, "analysis.");
   inner.Fraction("alpha", &out.alpha);
   inner.Fraction("srm_alpha", &out.srm_alpha);
+  // A fifth of alpha where only alpha is given, as 0.01 is of 0.05.
+  out.alpha_look = out.alpha / 5;
   inner.Fraction("alpha_look", &out.alpha_look);
   inner.Bool("cuped", &out.cuped);
   inner.Choice<Correction>("correction",

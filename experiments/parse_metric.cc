@@ -33,7 +33,7 @@ const Words& OwnKeys(MetricKind kind) {
        {"event", "property", "filter", "sum", "at_least", "window", "maturity", "column",
         "covariates", "covariate_window"}},
       {MetricKind::kCount,
-       {"event", "filter", "sum", "window", "maturity", "cap", "column", "covariates",
+       {"event", "property", "filter", "sum", "window", "maturity", "cap", "column", "covariates",
         "covariate_window"}},
       {MetricKind::kMean,
        {"event", "property", "filter", "sum", "window", "maturity", "cap", "column", "covariates",

@@ -12,14 +12,20 @@ const std::vector<std::pair<std::string, HashAlgorithm>> kHashes = {
     {"xxh3", HashAlgorithm::kXxh3}, {"growthbook-v2", HashAlgorithm::kGrowthbookV2}};
 
 void ParseUnits(const Source& source, const YamlNode& node, Project* project) {
-  ForEachEntry(source, node, "`units`", [&](const YamlEntry& entry) {
+  if (node.kind != YamlNode::Kind::kMap) {
+    source.Error(node, "`units` must be a map (`name: {}` lines), not " + KindName(node));
+  }
+  for (const YamlEntry& entry : node.entries) {
     UnitKind& unit = project->units.emplace_back();
     unit.key = entry.key;
     unit.pos = source.At(entry);
     CheckName(source, unit.pos, entry.key, "the unit's key");
-    const Fields fields(source, entry.value, "unit `" + entry.key + "`", {"links_to"});
+    // `user:` says as much as `user: {}`.
+    if (entry.value.kind == YamlNode::Kind::kNull) continue;
+    const Fields fields(source, entry.value, "unit `" + entry.key + "`", {"links_to"},
+                        &project->fields, "units." + entry.key + ".");
     fields.Name("links_to", &unit.links_to);
-  });
+  }
 }
 
 void ParseAttributes(const Source& source, const YamlNode& node, Project* project) {
@@ -71,7 +77,8 @@ void ParseStages(const Source& source, const YamlNode& node, Project* project) {
     stage.pos = source.At(entry);
     CheckName(source, stage.pos, entry.key, "the stage's key");
     const Fields fields(source, entry.value, "stage `" + entry.key + "`",
-                        {"event", "any_of", "mover", "optional", "satisfied_if", "title"});
+                        {"event", "any_of", "mover", "optional", "satisfied_if", "title"},
+                        &project->fields, "stages." + entry.key + ".");
     if (!fields.is_map()) return;
     if (fields.Has("event") == fields.Has("any_of")) {
       source.Error(entry, fields.what() + " needs `event` (one name) or `any_of` (a list), and " +
@@ -115,7 +122,8 @@ void ParseLayers(const Source& source, const YamlNode& node, Project* project) {
     layer.pos = source.At(entry);
     layer.hash = project->hash;
     CheckName(source, layer.pos, entry.key, "the layer's key");
-    const Fields fields(source, entry.value, "layer `" + entry.key + "`", {"salt", "hash"});
+    const Fields fields(source, entry.value, "layer `" + entry.key + "`", {"salt", "hash"},
+                        &project->fields, "layers." + entry.key + ".");
     fields.Require("salt", "any text, written once and kept, such as `" + entry.key + "-2026`");
     fields.Text("salt", &layer.salt);
     fields.Choice("hash", kHashes, &layer.hash);
@@ -131,7 +139,8 @@ void ParseHoldouts(const Source& source, const YamlNode& node, Project* project)
     if (!project->units.empty()) holdout.unit = project->units.front().key;
     CheckName(source, holdout.pos, entry.key, "the holdout's key");
     const Fields fields(source, entry.value, "holdout `" + entry.key + "`",
-                        {"percent", "salt", "layer", "unit", "hash"});
+                        {"percent", "salt", "layer", "unit", "hash"}, &project->fields,
+                        "holdouts." + entry.key + ".");
     fields.Require("salt", "any text, written once and kept, such as `" + entry.key + "-2026`");
     fields.Text("salt", &holdout.salt);
     fields.Name("layer", &holdout.layer);

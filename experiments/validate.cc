@@ -81,9 +81,9 @@ void Checker::CheckCurrency(const Position& at, const std::string& currency) con
                 "): amounts cannot be converted; log them in the project's currency");
 }
 
-void ValidateInto(const Definitions& definitions, ValidateMode mode, bool all_read,
+void ValidateInto(const Definitions& definitions, ValidateMode mode, const Read& read,
                   std::vector<Diagnostic>* out) {
-  const Checker checker(definitions, mode, all_read, out);
+  const Checker checker(definitions, mode, read, out);
   checker.CheckProject();
   for (const MetricDefinition& metric : definitions.project.metrics) checker.CheckMetric(metric);
   std::map<std::string, const ExperimentDefinition*> by_key;
@@ -99,7 +99,7 @@ void ValidateInto(const Definitions& definitions, ValidateMode mode, bool all_re
   checker.CheckSalts();
   checker.CheckLayers();
   checker.CheckCycles();
-  if (mode == ValidateMode::kAnalyze || !all_read || checker.has_errors()) return;
+  if (mode == ValidateMode::kAnalyze || checker.has_errors()) return;
   // Bounds that only the compiled form knows (depths, evaluation cost) are found by compiling.
   const auto compiled = Compile(definitions, core::Controls{});
   if (!compiled.ok()) {
@@ -109,7 +109,7 @@ void ValidateInto(const Definitions& definitions, ValidateMode mode, bool all_re
 
 std::vector<Diagnostic> Validate(const Definitions& definitions, ValidateMode mode) {
   std::vector<Diagnostic> out;
-  ValidateInto(definitions, mode, true, &out);
+  ValidateInto(definitions, mode, Read{}, &out);
   std::stable_sort(out.begin(), out.end(), [](const Diagnostic& a, const Diagnostic& b) {
     return std::tie(a.file, a.line, a.column) < std::tie(b.file, b.line, b.column);
   });

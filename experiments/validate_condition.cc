@@ -73,9 +73,11 @@ void CheckAttribute(const Checker& checker, const Condition& condition, const st
 void CheckPrerequisite(const Checker& checker, const Condition& condition) {
   const ExperimentDefinition* other = checker.definitions().FindExperiment(condition.ref);
   if (other == nullptr) {
-    if (!checker.all_read()) return;
+    if (!checker.read().all_experiments) return;
     std::vector<std::string> keys;
     for (const ExperimentDefinition& experiment : checker.definitions().experiments) {
+      // One whose own key could not be read may be the one that is meant.
+      if (experiment.key.empty()) return;
       keys.push_back(experiment.key);
     }
     checker.Unknown(condition.pos, "experiment", condition.ref, keys);
@@ -83,6 +85,7 @@ void CheckPrerequisite(const Checker& checker, const Condition& condition) {
   }
   std::vector<std::string> variants;
   for (const VariantDefinition& variant : other->variants) variants.push_back(variant.key);
+  if (variants.empty()) return;  // Reported where that experiment was read.
   for (const Scalar& value : condition.values) {
     const std::string* key = std::get_if<std::string>(&value);
     if (key == nullptr || std::find(variants.begin(), variants.end(), *key) == variants.end()) {

@@ -14,21 +14,27 @@
 
 namespace fulcrum::experiments {
 
-// Appends to *out. `all_read` is false where some file could not be parsed: metrics and experiments
-// that are not there may then be in it, and are not called unknown.
-void ValidateInto(const Definitions& definitions, ValidateMode mode, bool all_read,
+// Whether all files could be parsed. Where one could not, what is missing may be in it, and is not
+// called unknown.
+struct Read {
+  bool all_metrics = true;
+  bool all_experiments = true;
+};
+
+// Appends to *out.
+void ValidateInto(const Definitions& definitions, ValidateMode mode, const Read& read,
                   std::vector<Diagnostic>* out);
 
 class Checker {
  public:
-  Checker(const Definitions& definitions, ValidateMode mode, bool all_read,
+  Checker(const Definitions& definitions, ValidateMode mode, const Read& read,
           std::vector<Diagnostic>* out)
-      : definitions_(definitions), mode_(mode), all_read_(all_read), out_(out) {}
+      : definitions_(definitions), mode_(mode), read_(read), out_(out) {}
 
   const Definitions& definitions() const { return definitions_; }
   const Project& project() const { return definitions_.project; }
   bool is_analyze() const { return mode_ == ValidateMode::kAnalyze; }
-  bool all_read() const { return all_read_; }
+  const Read& read() const { return read_; }
   // Whether anything was found so far, also before this checker.
   bool has_errors() const { return HasErrors(*out_); }
 
@@ -63,7 +69,7 @@ class Checker {
  private:
   const Definitions& definitions_;
   ValidateMode mode_;
-  bool all_read_;
+  Read read_;
   std::vector<Diagnostic>* out_;
 };
 

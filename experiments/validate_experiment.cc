@@ -37,11 +37,6 @@ void CheckWeight(const Checker& checker, const ExperimentDefinition& experiment,
              std::abs(scaled - std::round(scaled)) > 1e-6 * std::max(1.0, scaled * 1e-9)) {
     checker.Error(at, what + " has more than six decimals: round it");
   }
-  if (variant.control && variant.weight == 0 && experiment.variants.size() > 1) {
-    checker.Error(at,
-                  "the control has weight 0, so nothing could be compared with it: give it "
-                  "traffic");
-  }
 }
 
 void CheckVariants(const Checker& checker, const ExperimentDefinition& experiment) {
@@ -56,7 +51,7 @@ void CheckVariants(const Checker& checker, const ExperimentDefinition& experimen
                                      "`.`, `_` or `-`: rename it (a `title` may be any text)");
     }
     CheckWeight(checker, experiment, variant);
-    if (std::isfinite(variant.weight)) sum += variant.weight;
+    if (variant.weight > 0) sum += variant.weight;
     positive += variant.weight > 0 ? 1 : 0;
     controls += variant.control ? 1 : 0;
     if (variant.control && controls == 2) {
@@ -66,7 +61,14 @@ void CheckVariants(const Checker& checker, const ExperimentDefinition& experimen
                         "one, the one the others are compared with");
     }
   }
-  if (!(sum > 0)) {
+  for (const VariantDefinition& variant : experiment.variants) {
+    if (sum > 0 && variant.control && variant.weight == 0) {
+      checker.Error(At(experiment.fields, "variants." + variant.key + ".weight", variant.pos),
+                    "the control has weight 0, so nothing could be compared with it: give it "
+                    "traffic");
+    }
+  }
+  if (positive == 0) {
     checker.Error(at, "the weights of the variants sum to 0: give at least one a weight above 0");
   }
   if (controls == 0 && experiment.variants.size() > 1) {
@@ -86,7 +88,7 @@ void CheckMetricUses(const Checker& checker, const ExperimentDefinition& experim
     for (const MetricUse& use : uses) {
       const MetricDefinition* metric = checker.definitions().FindMetric(use.metric);
       if (metric == nullptr) {
-        if (checker.all_read()) checker.Unknown(use.pos, "metric", use.metric, keys);
+        if (checker.read().all_metrics) checker.Unknown(use.pos, "metric", use.metric, keys);
       } else if (metric->kind == MetricKind::kFunnel) {
         checker.Error(use.pos, "`" + use.metric + "` is a funnel, several numbers, and cannot be " +
                                    "in `" + list + "`: name it in `funnel`");
@@ -118,7 +120,7 @@ void CheckMetricUses(const Checker& checker, const ExperimentDefinition& experim
   const Position& at = At(experiment.fields, "funnel", experiment.pos);
   const MetricDefinition* funnel = checker.definitions().FindMetric(experiment.funnel);
   if (funnel == nullptr) {
-    if (checker.all_read()) checker.Unknown(at, "metric", experiment.funnel, keys);
+    if (checker.read().all_metrics) checker.Unknown(at, "metric", experiment.funnel, keys);
   } else if (funnel->kind != MetricKind::kFunnel) {
     checker.Error(at, "`" + experiment.funnel + "` is not of kind `funnel`: name one that is");
   }
@@ -155,8 +157,10 @@ void CheckAnalysis(const Checker& checker, const ExperimentDefinition& experimen
            "above 0 and at most 0.5, such as 0.05");
   in_range("analysis.srm_alpha", analysis.srm_alpha > 0 && analysis.srm_alpha <= 0.1,
            "above 0 and at most 0.1, such as 0.001");
-  in_range("analysis.alpha_look", analysis.alpha_look >= 0 && analysis.alpha_look < analysis.alpha,
-           "at least 0 and below `alpha`, of which it is a part");
+  in_range(
+      "analysis.alpha_look",
+      analysis.alpha <= 0 || (analysis.alpha_look >= 0 && analysis.alpha_look < analysis.alpha),
+      "at least 0 and below `alpha`, of which it is a part");
   for (const std::string& slice : analysis.slices) {
     CheckAttributeRef(checker, experiment, "analysis.slices." + slice, slice);
   }
@@ -225,7 +229,7 @@ void CheckData(const Checker& checker, const ExperimentDefinition& experiment) {
 }  // namespace
 
 void Checker::CheckExperiment(const ExperimentDefinition& experiment) const {
-  if (!experiment.unit.empty() && !HasUnit(experiment.unit)) {
+  if (!experiment.unit.empty() && !project().units.empty() && !HasUnit(experiment.unit)) {
     std::vector<std::string> keys;
     for (const UnitKind& unit : project().units) keys.push_back(unit.key);
     Unknown(At(experiment.fields, "unit", experiment.pos), "unit", experiment.unit, keys);

@@ -82,6 +82,9 @@ void CheckRamp(const Checker& checker, const ExperimentDefinition& experiment) {
   int64_t last_ms = kAlways;
   double last_percent = 0;
   bool is_first = true;
+  // An end before the start is reported by itself.
+  const bool is_reversed =
+      experiment.start_ms && experiment.end_ms && *experiment.end_ms <= *experiment.start_ms;
   for (const RampStep& step : experiment.ramp) {
     if (!(step.percent >= 0 && step.percent <= 100)) {
       checker.Error(step.pos, "`percent` of a ramp step must be from 0 to 100");
@@ -108,7 +111,7 @@ void CheckRamp(const Checker& checker, const ExperimentDefinition& experiment) {
       checker.Error(step.pos,
                     "ramp steps must be in order of time: this one is not after the one "
                     "before it");
-    } else if (experiment.end_ms && at_ms >= *experiment.end_ms) {
+    } else if (!is_reversed && experiment.end_ms && at_ms >= *experiment.end_ms) {
       checker.Error(step.pos, "this ramp step begins after the end of the experiment: remove it");
     }
     last_ms = at_ms;

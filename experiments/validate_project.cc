@@ -44,7 +44,8 @@ void CheckUnits(const Checker& checker) {
   for (const UnitKind& unit : project.units) {
     if (unit.links_to.empty()) continue;
     if (!checker.HasUnit(unit.links_to)) {
-      checker.Unknown(unit.pos, "unit", unit.links_to, keys);
+      checker.Unknown(At(project.fields, "units." + unit.key + ".links_to", unit.pos), "unit",
+                      unit.links_to, keys);
       continue;
     }
     std::string at = unit.key;
@@ -80,10 +81,14 @@ bool IsEqualityOnOneAttribute(const Condition& condition) {
 
 void CheckStages(const Checker& checker) {
   for (const Stage& stage : checker.project().stages) {
-    for (const std::string& event : stage.any_of) checker.CheckEventName(stage.pos, event);
+    const FieldPositions& fields = checker.project().fields;
+    const std::string path = "stages." + stage.key + ".";
+    const Position& at = At(fields, path + "event", At(fields, path + "any_of", stage.pos));
+    for (const std::string& event : stage.any_of) checker.CheckEventName(at, event);
     if (!stage.satisfied_if) continue;
     const Condition& condition = *stage.satisfied_if;
-    if (!IsEqualityOnOneAttribute(condition)) {
+    const bool was_unreadable = condition.op == ConditionOp::kAll && condition.children.empty();
+    if (!was_unreadable && !IsEqualityOnOneAttribute(condition)) {
       checker.Error(condition.pos, "`satisfied_if` of stage `" + stage.key +
                                        "` must be one "
                                        "attribute and its value or values, such as "
@@ -100,20 +105,23 @@ void CheckHoldouts(const Checker& checker) {
   for (const UnitKind& unit : project.units) units.push_back(unit.key);
   for (const Holdout& holdout : project.holdouts) {
     const std::string what = "holdout `" + holdout.key + "`";
+    const auto at = [&](const char* field) {
+      return At(project.fields, "holdouts." + holdout.key + "." + field, holdout.pos);
+    };
     if (!(holdout.percent > 0 && holdout.percent <= 50)) {
-      checker.Error(holdout.pos, "`percent` of " + what +
-                                     " must be above 0 and at most 50, since "
-                                     "an equal share is its comparison arm");
+      checker.Error(at("percent"), "`percent` of " + what +
+                                       " must be above 0 and at most 50, since "
+                                       "an equal share is its comparison arm");
     } else if (!IsWholePpm(holdout.percent, holdout.hash)) {
-      checker.Error(holdout.pos, "`percent` of " + what + " is finer than " +
-                                     PpmStepText(holdout.hash) + ": round it");
+      checker.Error(at("percent"), "`percent` of " + what + " is finer than " +
+                                       PpmStepText(holdout.hash) + ": round it");
     }
     if (!holdout.layer.empty() &&
         std::find(layers.begin(), layers.end(), holdout.layer) == layers.end()) {
-      checker.Unknown(holdout.pos, "layer", holdout.layer, layers);
+      checker.Unknown(at("layer"), "layer", holdout.layer, layers);
     }
-    if (!checker.HasUnit(holdout.unit)) {
-      checker.Unknown(holdout.pos, "unit", holdout.unit, units);
+    if (!holdout.unit.empty() && !checker.HasUnit(holdout.unit)) {
+      checker.Unknown(at("unit"), "unit", holdout.unit, units);
     }
   }
 }
@@ -181,10 +189,12 @@ void Checker::CheckSalts() const {
                   ", which would make the two assignments depend on each other: write another");
   };
   for (const Layer& layer : project().layers) {
-    add(layer.salt, "layer `" + layer.key + "`", layer.pos);
+    add(layer.salt, "layer `" + layer.key + "`",
+        At(project().fields, "layers." + layer.key + ".salt", layer.pos));
   }
   for (const Holdout& holdout : project().holdouts) {
-    add(holdout.salt, "holdout `" + holdout.key + "`", holdout.pos);
+    add(holdout.salt, "holdout `" + holdout.key + "`",
+        At(project().fields, "holdouts." + holdout.key + ".salt", holdout.pos));
   }
   for (const ExperimentDefinition& experiment : definitions().experiments) {
     add(experiment.salt, "experiment `" + experiment.key + "`",

@@ -18,6 +18,8 @@ namespace {
 // Thrown by the builder to stop yaml-cpp, caught in this file.
 struct Stop {};
 
+constexpr char kNoAliases[] = "aliases (*name) are not supported: write the value out";
+
 std::vector<std::string_view> SplitLines(std::string_view text) {
   std::vector<std::string_view> lines;
   size_t begin = 0;
@@ -65,9 +67,7 @@ class TreeBuilder : public YAML::EventHandler {
     Begin(mark, "", anchor, YamlNode::Kind::kNull);
     End();
   }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    Fail(At(mark), "aliases (*name) are not supported: write the value out");
-  }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { Fail(At(mark), kNoAliases); }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     if (stack_.size() == 1 || !AwaitsKey()) {
@@ -240,7 +240,9 @@ std::optional<YamlNode> ReadYaml(std::string_view text, const Source& source) {
   } catch (const Stop&) {
     return std::nullopt;
   } catch (const YAML::Exception& e) {
-    source.Error(builder.At(e.mark), "not YAML here: " + e.msg);
+    // The only complaint of yaml-cpp that is about more than syntax.
+    const bool is_alias = e.msg.find("anchor") != std::string::npos;
+    source.Error(builder.At(e.mark), is_alias ? kNoAliases : "not YAML here: " + e.msg);
     return std::nullopt;
   } catch (const std::exception& e) {
     source.Error(Position{source.file(), 0, 0}, std::string("not readable as YAML: ") + e.what());
