@@ -121,7 +121,9 @@ class GraphChecker {
       Extent extent{0, 0, 1};
       Extent below;
       const auto condition = [&](int32_t root) {
-        return Condition(root, 1, chain, &below) && Add(below, where, &extent);
+        if (!Condition(root, 1, chain, &below)) return false;
+        --below.condition_depth;  // the root is the first level, not the second
+        return Add(below, where, &extent);
       };
       if (data.audience != -1 && !condition(data.audience)) return false;
       for (const ConditionOverride& entry : data.condition_overrides) {
