@@ -87,7 +87,7 @@ double ExceedanceAtScale(double c, std::span<const double> lambda, int sides) {
   const double narrow = std::sqrt(1 - largest * largest);
   const double reach = 9 + largest * std::abs(c);
   const int panels =
-      static_cast<int>(std::clamp(2 * reach / std::min(1.5, 3 * narrow), 8.0, 400.0));
+      static_cast<int>(std::clamp(2 * reach / std::min(3.0, 6 * narrow), 6.0, 400.0));
   return Integrate(-reach, reach, panels, [&](double z) {
     double log_inside = 0;
     for (const double l : lambda) {
@@ -218,7 +218,7 @@ double DunnettExceedance(double c, std::span<const double> lambda, double df, in
   const double low = -0.5 * std::log1p(c * c / df) - wide - 37 / df;
   const double high = std::min(wide, 0.5 * std::log1p(80 / df)) + 0.05;
   const double log_constant = std::log(2.0) + 0.5 * df * std::log(0.5 * df) - LogGamma(0.5 * df);
-  const int panels = static_cast<int>(std::clamp((high - low) / (0.75 * wide), 6.0, 60.0));
+  const int panels = static_cast<int>(std::clamp((high - low) / (1.5 * wide), 4.0, 60.0));
   return Integrate(low, high, panels, [&](double u) {
     const double log_density = log_constant + df * u - 0.5 * df * std::exp(2 * u);
     if (log_density < -700) return 0.0;

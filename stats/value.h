@@ -3,51 +3,58 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace fulcrum::stats {
 
 // null, boolean, number, text, array or object. Objects keep the order of their members; numbers
 // are doubles and may be infinite (written to JSON as the text "Infinity" or "-Infinity").
+//
+// Plain members rather than a variant, and copying out of line: results are built from long
+// initialiser lists, and inlined variant copies there cost seconds of compilation per file.
 class Value {
  public:
   using Array = std::vector<Value>;
   using Member = std::pair<std::string, Value>;
   using Object = std::vector<Member>;
 
-  Value() = default;
-  Value(std::nullptr_t) {}  // NOLINT: literals convert, as in JSON
-  Value(bool b) : data_(b) {}
+  Value();
+  Value(std::nullptr_t);  // NOLINT: literals convert, as in JSON
+  Value(bool b);
   template <typename T>
   requires(std::integral<T> || std::floating_point<T>) && (!std::same_as<T, bool>)Value(T number)
-      : data_(static_cast<double>(number)) {}
-  Value(const char* text) : data_(std::string(text)) {}
-  Value(std::string_view text) : data_(std::string(text)) {}
-  Value(std::string text) : data_(std::move(text)) {}
-  Value(Array array) : data_(std::move(array)) {}
-  Value(Object object) : data_(std::move(object)) {}
+      : Value(Number{static_cast<double>(number)}) {}
+  Value(const char* text);
+  Value(std::string_view text);
+  Value(std::string text);
+  Value(Array array);
+  Value(Object object);
   Value(const std::vector<double>& numbers);
-  static Value MakeObject(std::initializer_list<Member> members) { return Object(members); }
+  Value(const Value& other);
+  Value(Value&& other) noexcept;
+  Value& operator=(const Value& other);
+  Value& operator=(Value&& other) noexcept;
+  ~Value();
+  static Value MakeObject(std::initializer_list<Member> members);
 
-  bool is_null() const { return std::holds_alternative<std::monostate>(data_); }
-  bool is_bool() const { return std::holds_alternative<bool>(data_); }
-  bool is_number() const { return std::holds_alternative<double>(data_); }
-  bool is_text() const { return std::holds_alternative<std::string>(data_); }
-  bool is_array() const { return std::holds_alternative<Array>(data_); }
-  bool is_object() const { return std::holds_alternative<Object>(data_); }
+  bool is_null() const { return kind_ == Kind::kNull; }
+  bool is_bool() const { return kind_ == Kind::kBool; }
+  bool is_number() const { return kind_ == Kind::kNumber; }
+  bool is_text() const { return kind_ == Kind::kText; }
+  bool is_array() const { return kind_ == Kind::kArray; }
+  bool is_object() const { return kind_ == Kind::kObject; }
 
-  // REQUIRES the matching kind.
-  bool boolean() const { return std::get<bool>(data_); }
-  double number() const { return std::get<double>(data_); }
-  const std::string& text() const { return std::get<std::string>(data_); }
-  const Array& array() const { return std::get<Array>(data_); }
-  Array& array() { return std::get<Array>(data_); }
-  const Object& object() const { return std::get<Object>(data_); }
+  // REQUIRES the matching kind; of another kind they are false, 0 or empty.
+  bool boolean() const { return number_ != 0; }
+  double number() const { return number_; }
+  const std::string& text() const { return text_; }
+  const Array& array() const { return array_; }
+  const Object& object() const { return object_; }
 
   // The member of that name, or null where this is no object or has none. The pointer is valid
   // until this value changes.
@@ -59,7 +66,17 @@ class Value {
   void Append(Value value);
 
  private:
-  std::variant<std::monostate, bool, double, std::string, Array, Object> data_;
+  enum class Kind { kNull, kBool, kNumber, kText, kArray, kObject };
+  struct Number {
+    double value;
+  };
+  explicit Value(Number number);
+
+  Kind kind_ = Kind::kNull;
+  double number_ = 0;
+  std::string text_;
+  Array array_;
+  Object object_;
 };
 
 }  // namespace fulcrum::stats
