@@ -96,7 +96,9 @@ TEST_F(Shop, AssignmentIsTheEvaluatorsAndIsKeptForLife) {
       const auto unit =
           std::make_tuple(record.experiment, record.user, record.names_user ? 9 : record.device);
       const auto [it, fresh] = variants.try_emplace(unit, record.variant);
-      if (!fresh) EXPECT_EQ(it->second, record.variant);
+      if (!fresh) {
+        EXPECT_EQ(it->second, record.variant);
+      }
     }
     std::map<std::tuple<int, uint32_t, int>, int> variants;
   } watch;
