@@ -62,6 +62,7 @@ class ServerImpl : public Server {
     app.limits = options_.limits;
     app.limits.max_long_polls = options_.max_streams;
     app.log = options_.log;
+    const uint64_t loaded = ProjectFingerprint(options_.project_dir);
     FULCRUM_ASSIGN_OR_RETURN(app_, App::Make(std::move(app)));
 
     ListenerOptions listener;
@@ -75,7 +76,7 @@ class ServerImpl : public Server {
     FULCRUM_ASSIGN_OR_RETURN(listener_, StartListener(app_.get(), listener));
     port_ = listener_->port();
     if (options_.watch) {
-      watcher_ = std::make_unique<Watcher>(options_.project_dir, [this] {
+      watcher_ = std::make_unique<Watcher>(options_.project_dir, loaded, [this] {
         // What is wrong has been logged, with file, line and column; the old snapshot serves on.
         app_->Reload().IgnoreError();
       });

@@ -46,10 +46,10 @@ uint64_t ProjectFingerprint(const std::string& directory) {
   return seen.empty() ? 0 : core::Xxh3(seen);
 }
 
-Watcher::Watcher(std::string directory, std::function<void()> changed)
+Watcher::Watcher(std::string directory, uint64_t loaded, std::function<void()> changed)
     : directory_(std::move(directory)),
       changed_(std::move(changed)),
-      first_(ProjectFingerprint(directory_)),
+      loaded_(loaded),
       thread_([this] { Run(); }) {}
 
 Watcher::~Watcher() {
@@ -62,7 +62,7 @@ Watcher::~Watcher() {
 }
 
 void Watcher::Run() {
-  uint64_t known = first_;
+  uint64_t known = loaded_;
   uint64_t last = known;
   for (;;) {
     {

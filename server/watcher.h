@@ -22,7 +22,8 @@ class Watcher {
  public:
   // Calls `changed` on the watcher's own thread, once the directory has been still for one look
   // after a change, so that an editor's several writes are one change.
-  Watcher(std::string directory, std::function<void()> changed);
+  // `loaded` is the fingerprint of what is being served, taken before it was read.
+  Watcher(std::string directory, uint64_t loaded, std::function<void()> changed);
   ~Watcher();
 
  private:
@@ -30,7 +31,7 @@ class Watcher {
 
   const std::string directory_;
   const std::function<void()> changed_;
-  const uint64_t first_;
+  const uint64_t loaded_;
   Mutex mutex_;
   CondVar stopping_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
