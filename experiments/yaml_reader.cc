@@ -18,6 +18,7 @@ namespace {
 // Thrown by the builder to stop yaml-cpp, caught in this file.
 struct Stop {};
 
+constexpr int kMaxDuplicates = 100;
 constexpr char kNoAliases[] = "aliases (*name) are not supported: write the value out";
 
 std::vector<std::string_view> SplitLines(std::string_view text) {
@@ -122,6 +123,7 @@ class TreeBuilder : public YAML::EventHandler {
       // Kept apart from the tree, so that reading goes on and later errors are reported too.
       source_.Error(at, "duplicate key `" + key + "`: it is already given in line " +
                             std::to_string(previous->second) + "; keep one of them");
+      if (++duplicates_ > kMaxDuplicates) Fail(at, "too many duplicate keys: fix these first");
     }
     frame.node->entries.push_back({key, at.line, at.column, {}});
     frame.has_key = true;
@@ -166,6 +168,7 @@ class TreeBuilder : public YAML::EventHandler {
   // Bottom: a sentinel. Pointers stay valid: a vector grows only at its last, open element.
   std::vector<Frame> stack_ = {Frame{&root_}};
   int documents_ = 0;
+  int duplicates_ = 0;
 };
 
 // What must hold of the bytes before a parser sees them.

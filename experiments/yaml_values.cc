@@ -12,6 +12,8 @@
 namespace fulcrum::experiments {
 namespace {
 
+constexpr int kMaxUnknownKeys = 100;
+
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 std::string Lower(std::string_view text) {
@@ -308,8 +310,14 @@ Fields::Fields(const Source& source, const YamlNode& node, std::string what,
     source.Error(node, what_ + " must be a map (`name: …` lines), not " + KindName(node));
     return;
   }
+  int unknown = 0;
   for (const YamlEntry& entry : node.entries) {
     if (std::find(known.begin(), known.end(), entry.key) == known.end()) {
+      // Looking for near names costs time, which a file of junk must not have without bound.
+      if (++unknown > kMaxUnknownKeys) {
+        source.Error(entry, "and more unknown keys in " + what_ + ": fix the first ones first");
+        break;
+      }
       const std::string near = DidYouMean(entry.key, known);
       source.Error(entry, "unknown key `" + entry.key + "` in " + what_ +
                               (near.empty() ? ": known are " + JoinOr(known)
