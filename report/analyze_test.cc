@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report/analyze.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/time.h"
+#include "report/json.h"
+#include "report/plan.h"
+#include "report/sample_reports.h"
+
+namespace fulcrum::report {
+namespace {
+
+using experiments::Definitions;
+
+bool Has(const std::vector<Reason>& reasons, ReasonCode code) {
+  return std::any_of(reasons.begin(), reasons.end(),
+                     [&](const Reason& r) { return r.code == code; });
+}
+
+Report AnalyzeWorld(const Definitions& definitions, const ShopWorld& world,
+                    const AnalyzeOptions& options = {}) {
+  const store::Plan plan = ShopPlan(definitions);
+  return Analyze(definitions, definitions.experiments.front(), plan, ShopResult(plan, world),
+                 options);
+}
+
+TEST(Analyze, ShipsWhatIsClearlyBetter) {
+  ShopWorld world;
+  world.units = {20000, 20000};
+  world.pay_factor = {1, 1.15};
+  const Report report = ShopReport(world);
+  EXPECT_EQ(report.verdict.decision, Decision::kShip);
+  EXPECT_EQ(report.verdict.arm, "one-page");
+  EXPECT_FALSE(report.verdict.withheld);
+  EXPECT_TRUE(Has(report.verdict.reasons, ReasonCode::kPrimaryBetter));
+  EXPECT_TRUE(Has(report.verdict.reasons, ReasonCode::kGuardrailsCleared));
+  const Comparison& c = report.FindMetric("pay_rate")->comparisons.front();
+  EXPECT_LT(*c.sim_lift_lo, 0.15);
+  EXPECT_GT(*c.sim_lift_hi, 0.15);
+}
+
+TEST(Analyze, CallsHarmHarm) {
+  ShopWorld world;
+  world.units = {20000, 20000};
+  world.pay_factor = {1, 0.85};
+  const Report report = ShopReport(world);
+  EXPECT_EQ(report.verdict.decision, Decision::kStop);
+  EXPECT_EQ(report.verdict.arm, "one-page");
+  EXPECT_TRUE(Has(report.verdict.reasons, ReasonCode::kPrimaryWorse));
+}
+
+TEST(Analyze, StopsOnABreachedGuardrailEvenWhenThePrimaryIsBetter) {
+  ShopWorld world;
+  world.units = {20000, 20000};
+  world.pay_factor = {1, 1.15};
+  world.return_factor = {1, 0.7};
+  const Report report = ShopReport(world);
+  EXPECT_EQ(report.verdict.decision, Decision::kStop);
+  EXPECT_TRUE(Has(report.verdict.reasons, ReasonCode::kGuardrailBreached));
+  EXPECT_EQ(report.FindMetric("week_return")->comparisons.front().guardrail,
+            GuardrailState::kBreached);
+}
+
+TEST(Analyze, SaysNothingWhereThereIsNothing) {
+  const Report report = ShopReport({});
+  EXPECT_EQ(report.verdict.decision, Decision::kInconclusive);
+  EXPECT_TRUE(Has(report.verdict.reasons, ReasonCode::kPrimaryUnclear));
+}
+
+TEST(Analyze, WithholdsTheVerdictOnASampleRatioMismatch) {
+  ShopWorld world;
+  world.units = {20000, 18500};
+  world.pay_factor = {1, 1.15};
+  const Report report = ShopReport(world);
+  EXPECT_EQ(report.verdict.decision, Decision::kBroken);
+  EXPECT_TRUE(report.verdict.withheld);
+  EXPECT_TRUE(report.verdict.arm.empty());
+  EXPECT_FALSE(report.health.ok);
+  EXPECT_TRUE(report.health.srm.mismatch);
+  EXPECT_EQ(report.verdict.reasons.front().code, ReasonCode::kSampleRatioMismatch);
+  // The figures are still there, for whoever looks for the fault.
+  EXPECT_TRUE(report.FindMetric("pay_rate")->comparisons.front().diff.has_value());
+}
+
+TEST(Analyze, CallsUnevenMultiArmUnitsAndLossBroken) {
+  const Definitions definitions = ShopDefinitions();
+  const store::Plan plan = ShopPlan(definitions);
+  store::PlanResult result = ShopResult(plan, {});
+  result.health.arms[0].multi_arm_units = 50;
+  result.health.arms[1].multi_arm_units = 60;
+  const auto& experiment = definitions.experiments.front();
+  EXPECT_TRUE(Analyze(definitions, experiment, plan, result).health.ok);
+  result.health.arms[1].multi_arm_units = 200;
+  Report report = Analyze(definitions, experiment, plan, result);
+  EXPECT_TRUE(Has(report.health.problems, ReasonCode::kMultiArmImbalance));
+  EXPECT_EQ(report.verdict.decision, Decision::kBroken);
+
+  result.health.arms[1].multi_arm_units = 50;
+  for (auto& arm : result.health.arms) {
+    arm.client_assigned = 5000;
+    arm.client_shown = 4500;
+    arm.client_sent = 4450;
+  }
+  EXPECT_TRUE(Analyze(definitions, experiment, plan, result).health.ok);
+  result.health.arms[1].client_sent = 4100;
+  report = Analyze(definitions, experiment, plan, result);
+  EXPECT_TRUE(Has(report.health.problems, ReasonCode::kExposureLossImbalance));
+  EXPECT_TRUE(report.verdict.withheld);
+}
+
+TEST(Analyze, ExpectsEachPhaseByItsOwnWeights) {
+  const Definitions definitions = ShopDefinitions();
+  const store::Plan plan = ShopPlan(definitions);
+  store::PlanResult result = ShopResult(plan, {});
+  // 90 / 10 at first, then even.
+  result.health.arms[0].units_by_phase = {{0, 9000}, {1, 5000}};
+  result.health.arms[1].units_by_phase = {{0, 1000}, {1, 5000}};
+  result.health.arms[0].units = 14000;
+  result.health.arms[1].units = 6000;
+  const auto& experiment = definitions.experiments.front();
+  EXPECT_TRUE(Analyze(definitions, experiment, plan, result).health.srm.mismatch);
+  AnalyzeOptions options;
+  options.phases = {{0, {9, 1}}};
+  const Report report = Analyze(definitions, experiment, plan, result, options);
+  EXPECT_FALSE(report.health.srm.mismatch);
+  EXPECT_THAT(report.health.srm.expected, testing::ElementsAre(14000, 6000));
+}
+
+TEST(Analyze, StratifiesWhereTheWeightsChanged) {
+  // The arm has no effect, but most of it was enrolled in a phase with a higher rate: pooled, it
+  // looks better (Simpson); by phase, it does not.
+  Definitions definitions = ShopDefinitions();
+  auto& experiment = definitions.experiments.front();
+  experiment.secondary.clear();
+  experiment.guardrails.clear();
+  experiment.funnel.clear();
+  experiment.analysis.slices.clear();
+  const store::Plan plan = ShopPlan(definitions);
+  store::PlanResult result;
+  const auto add = [&](int arm, int phase, int n, double rate) {
+    store::Cell cell;
+    cell.arm = arm;
+    cell.phase = phase;
+    cell.gram = stats::Gram(1);
+    const double one = 1;
+    const double zero = 0;
+    const auto events = static_cast<int64_t>(n * rate);
+    cell.gram.AddRepeated({&one, 1}, events);
+    cell.gram.AddRepeated({&zero, 1}, n - events);
+    result.cells.push_back(cell);
+    result.health.arms.resize(2);
+    result.health.arms[arm].units += n;
+    result.health.arms[arm].units_by_phase[phase] += n;
+  };
+  add(0, 0, 9000, 0.10);
+  add(1, 0, 1000, 0.10);
+  add(0, 1, 5000, 0.30);
+  add(1, 1, 5000, 0.30);
+  AnalyzeOptions options;
+  options.phases = {{0, {9, 1}}};
+  const Report report = Analyze(definitions, experiment, plan, result, options);
+  EXPECT_TRUE(report.analysis.stratified_by_phase);
+  const Comparison& c = report.metrics.front().comparisons.front();
+  EXPECT_EQ(c.pair, DualPair::kStratifiedZ);
+  EXPECT_GT(*c.diff, 0.05);
+  EXPECT_NEAR(*c.estimate, 0, 1e-12);
+  EXPECT_EQ(c.outcome, Outcome::kNoDifference);
+  // Without the change of weights the same cells are pooled.
+  const Report pooled = Analyze(definitions, experiment, plan, result);
+  EXPECT_EQ(pooled.metrics.front().comparisons.front().pair, DualPair::kScore);
+}
+
+TEST(Analyze, DoesNotShipBeforeThePlannedEnd) {
+  ShopWorld world;
+  world.units = {20000, 20000};
+  world.pay_factor = {1, 1.15};
+  const Definitions definitions = ShopDefinitions();
+  const store::Plan plan = ShopPlan(definitions);
+  store::PlanResult result = ShopResult(plan, world);
+  result.as_of_ms = kShopStartMs + 10 * kDayMs;
+  const Report report = Analyze(definitions, definitions.experiments.front(), plan, result);
+  EXPECT_EQ(report.verdict.decision, Decision::kKeepRunning);
+  EXPECT_EQ(report.verdict.days_left, 18);
+  world.pay_factor = {1, 0.8};
+  result = ShopResult(plan, world);
+  result.as_of_ms = kShopStartMs + 10 * kDayMs;
+  EXPECT_EQ(Analyze(definitions, definitions.experiments.front(), plan, result).verdict.decision,
+            Decision::kStop);
+}
+
+TEST(Analyze, HoldsAnEffectAgainstTheSmallestWorthShipping) {
+  ShopWorld world;
+  world.units = {40000, 40000};
+  world.pay_factor = {1, 1.1};
+  Definitions definitions = ShopDefinitions();
+  definitions.experiments.front().decision.min_lift = 0.5;
+  const Report report = AnalyzeWorld(definitions, world);
+  EXPECT_EQ(report.verdict.decision, Decision::kInconclusive);
+  EXPECT_TRUE(Has(report.verdict.reasons, ReasonCode::kMinLiftRuledOut));
+}
+
+TEST(Analyze, ChoosesTheBestOfSeveralArms) {
+  ShopWorld world;
+  world.units = {20000, 20000, 20000};
+  world.pay_factor = {1, 1.1, 1.2};
+  world.register_factor = world.return_factor = {1, 1, 1};
+  const Report report = ShopReport(world);
+  EXPECT_EQ(report.verdict.decision, Decision::kShip);
+  EXPECT_EQ(report.verdict.arm, "two-page");
+  ASSERT_FALSE(report.families.empty());
+  EXPECT_EQ(report.families.front().size, 2);
+  // Two arms share a control: the joint critical value is below Sidak's, above the single one.
+  EXPECT_GT(*report.families.front().critical_z, 1.96);
+  EXPECT_LT(*report.families.front().critical_z, 2.2365);
+}
+
+TEST(Analyze, NamesAChangeOfTheDefinition) {
+  AnalyzeOptions options;
+  options.started_hash = "0000000000000000";
+  const Report report = AnalyzeWorld(ShopDefinitions(), {}, options);
+  EXPECT_TRUE(report.experiment.definition_changed);
+  EXPECT_TRUE(Has(report.verdict.reasons, ReasonCode::kDefinitionChanged));
+}
+
+TEST(Analyze, UsesThePastToNarrowAnInterval) {
+  ShopWorld world;
+  world.units = {10000, 10000};
+  const Report report = ShopReport(world);
+  const Comparison& c = report.FindMetric("revenue")->comparisons.front();
+  ASSERT_TRUE(c.adjusted.has_value());
+  EXPECT_EQ(c.pair, DualPair::kAdjustedZ);
+  EXPECT_GT(c.adjusted->variance_reduction, 0);
+  EXPECT_LT(c.adjusted->se, *c.se);
+  EXPECT_THAT(c.adjusted->covariates, testing::ElementsAre("revenue before", "seen before"));
+  EXPECT_DOUBLE_EQ(*c.estimate, c.adjusted->diff);
+  EXPECT_NE(*c.diff, c.adjusted->diff);
+}
+
+TEST(Analyze, FunnelStepsAddUpToTheWhole) {
+  ShopWorld world;
+  world.units = {8000, 8000, 8000};
+  world.pay_factor = {1, 1.1, 0.9};
+  world.register_factor = {1, 0.95, 1.05};
+  world.return_factor = {1, 1, 1};
+  const Report report = ShopReport(world);
+  ASSERT_EQ(report.funnels.size(), 1U);
+  const auto& stages = report.funnels.front().stages;
+  for (size_t arm = 0; arm < 2; ++arm) {
+    double sum = 0;
+    for (const FunnelStageReport& stage : stages) {
+      const FunnelComparison& c = stage.comparisons[arm];
+      if (stage.optional || !c.log_step) continue;
+      sum += *c.log_step;
+      EXPECT_NEAR(sum, *c.log_lift, 1e-14) << stage.key;
+    }
+  }
+  // The effect sits where it was put: at registration and at payment, not at ordering.
+  const auto step = [&](size_t stage) { return stages[stage].comparisons.front(); };
+  EXPECT_LT(*step(2).log_step_hi, 0);
+  EXPECT_LT(*step(3).log_step_lo, 0);
+  EXPECT_GT(*step(3).log_step_hi, 0);
+  EXPECT_GT(*step(4).log_step_lo, 0);
+}
+
+TEST(Analyze, SlicesAreTestedBeforeTheyAreNamed) {
+  ShopWorld world;
+  world.units = {10000, 10000};
+  const Report report = ShopReport(world);
+  ASSERT_EQ(report.slices.size(), 1U);
+  const SliceReport& slice = report.slices.front();
+  EXPECT_EQ(slice.key, "channel");
+  EXPECT_FALSE(slice.heterogeneous);
+  ASSERT_EQ(slice.effects.size(), 3U);
+  double units = 0;
+  for (const SliceEffect& effect : slice.effects) {
+    units += effect.n_treatment;
+    EXPECT_LE(std::fabs(*effect.shrunk), std::fabs(*effect.diff) + 0.01);
+  }
+  EXPECT_EQ(units, 10000);
+}
+
+TEST(Analyze, EveryShortageHasAName) {
+  const Definitions definitions = ShopDefinitions();
+  const store::Plan plan = ShopPlan(definitions);
+  const auto& experiment = definitions.experiments.front();
+  // No result at all.
+  Report report = Analyze(definitions, experiment, plan, {});
+  EXPECT_EQ(report.verdict.decision, Decision::kKeepRunning);
+  EXPECT_EQ(report.FindMetric("pay_rate")->status, Status::kNoControl);
+  EXPECT_EQ(ToJson(report).find("nan"), std::string::npos);
+
+  // Units, but none is mature.
+  store::PlanResult result;
+  for (int arm = 0; arm < 2; ++arm) {
+    for (size_t g = 0; g < plan.groups.size(); ++g) {
+      store::Cell cell;
+      cell.arm = arm;
+      cell.group = static_cast<int>(g);
+      cell.maturing = 100;
+      result.cells.push_back(cell);
+    }
+  }
+  report = Analyze(definitions, experiment, plan, result);
+  EXPECT_EQ(report.FindMetric("revenue")->status, Status::kAllMaturing);
+
+  // One unit each, nothing ever happens, everything always happens.
+  for (const int n : {1, 50}) {
+    for (const double value : {0.0, 1.0}) {
+      for (auto& cell : result.cells) {
+        const size_t width = plan.groups[cell.group].columns.size();
+        cell.gram = stats::Gram(width);
+        cell.gram.AddRepeated(std::vector<double>(width, value), n);
+      }
+      report = Analyze(definitions, experiment, plan, result);
+      const Status status = report.FindMetric("pay_rate")->status;
+      if (n == 1) {
+        EXPECT_EQ(status, Status::kAllMaturing);
+      } else {
+        EXPECT_EQ(status, value == 0 ? Status::kNoEvents : Status::kNoVariation);
+      }
+      EXPECT_NE(report.FindMetric("revenue")->status, Status::kOk);
+      EXPECT_NE(report.FindMetric("order_value")->status, Status::kOk);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace fulcrum::report
