@@ -49,7 +49,7 @@ CREATE TABLE client_count_rows(seq BIGINT NOT NULL, received_ms BIGINT NOT NULL,
 CREATE TABLE seen_ids(seq BIGINT NOT NULL, hash UBIGINT NOT NULL);
 CREATE TABLE result_rows(experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL,
                          arm VARCHAR NOT NULL, statistic VARCHAR NOT NULL, value DOUBLE,
-                         as_of_ms BIGINT NOT NULL, written_ms BIGINT NOT NULL);
+                         as_of_ms BIGINT NOT NULL);
 CREATE TABLE set_aside(sequence BIGINT NOT NULL, received_ms BIGINT NOT NULL,
                        items BIGINT NOT NULL, reason VARCHAR NOT NULL);
 )sql";

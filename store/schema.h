@@ -55,7 +55,7 @@ inline constexpr int kSchemaVersion = 1;
 //   client_count_rows(seq, received_ms, experiment, variant, assigned, shown, sent, dropped)
 //   seen_ids(seq, hash)              64-bit hash of each event_id and exposure_id that was loaded:
 //                                    only the loader reads it.
-//   result_rows(experiment, metric, arm, statistic, value, as_of_ms, written_ms)
+//   result_rows(experiment, metric, arm, statistic, value, as_of_ms)
 //   set_aside(sequence, received_ms, items, reason)
 //                                    Batches that could not be loaded; their bytes stay in the
 //                                    inbox.
