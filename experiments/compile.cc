@@ -359,7 +359,7 @@ class Compiler {
     std::vector<uint64_t> weights;
     for (const VariantDefinition& variant : experiment.variants) {
       out.variants.push_back({variant.key, variant.value_json, variant.control});
-      // Six decimals and at most 1e9 (validate.h), so this is exact.
+      // Six decimals and a sum of at most 1e7 (validate.h), so this is exact.
       weights.push_back(static_cast<uint64_t>(std::llround(variant.weight * 1e6)));
     }
     const std::vector<uint32_t> weights_ppm = core::WeightsToPpm(weights, out.hash);

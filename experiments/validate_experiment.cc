@@ -11,8 +11,8 @@
 namespace fulcrum::experiments {
 namespace {
 
-// Weights are scaled by this to whole numbers, so six decimals and 1e9 fit exactly.
-constexpr double kMaxWeight = 1e9;
+// Weights become whole millionths, whose sum times a million core::WeightsToPpm holds in 64 bits.
+constexpr double kMaxWeightSum = 1e7;
 
 std::vector<std::string> VariantKeys(const ExperimentDefinition& experiment) {
   std::vector<std::string> keys;
@@ -31,8 +31,8 @@ void CheckWeight(const Checker& checker, const ExperimentDefinition& experiment,
   const std::string what = "`weight` of variant `" + variant.key + "`";
   if (!std::isfinite(variant.weight) || variant.weight < 0) {
     checker.Error(at, what + " is negative: write 0 for no traffic, or more");
-  } else if (variant.weight > kMaxWeight) {
-    checker.Error(at, what + " is above 1000000000: any unit that sums will do, use a smaller one");
+  } else if (variant.weight > kMaxWeightSum) {
+    checker.Error(at, what + " is above 10000000: any unit that sums will do, use a smaller one");
   } else if (const double scaled = variant.weight * 1e6;
              std::abs(scaled - std::round(scaled)) > 1e-6 * std::max(1.0, scaled * 1e-9)) {
     checker.Error(at, what + " has more than six decimals: round it");
@@ -51,7 +51,8 @@ void CheckVariants(const Checker& checker, const ExperimentDefinition& experimen
                                      "`.`, `_` or `-`: rename it (a `title` may be any text)");
     }
     CheckWeight(checker, experiment, variant);
-    if (variant.weight > 0) sum += variant.weight;
+    // One that is too large by itself is reported by itself.
+    if (variant.weight > 0 && variant.weight <= kMaxWeightSum) sum += variant.weight;
     positive += variant.weight > 0 ? 1 : 0;
     controls += variant.control ? 1 : 0;
     if (variant.control && controls == 2) {
@@ -70,6 +71,11 @@ void CheckVariants(const Checker& checker, const ExperimentDefinition& experimen
   }
   if (positive == 0) {
     checker.Error(at, "the weights of the variants sum to 0: give at least one a weight above 0");
+  }
+  if (sum > kMaxWeightSum && positive > 1) {
+    checker.Error(at,
+                  "the weights of the variants sum to more than 10000000: any unit that sums "
+                  "will do, use a smaller one");
   }
   if (controls == 0 && experiment.variants.size() > 1) {
     checker.Error(at,
