@@ -153,8 +153,8 @@ std::optional<std::vector<PhaseData>> BuildPhases(const ExperimentData& experime
                                                   const std::vector<RampStep>& ramp,
                                                   const ExperimentControls* controls,
                                                   std::string* error) {
-  static const ExperimentControls kNone;
-  if (controls == nullptr) controls = &kNone;
+  const ExperimentControls none;
+  if (controls == nullptr) controls = &none;
   std::vector<RampStep> steps = ramp;
   if (steps.empty()) steps.push_back({RampStep::Kind::kDated, experiment.start_ms, 0, kPpm});
   for (const RampStep& step : steps) {
