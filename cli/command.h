@@ -34,6 +34,7 @@ void AddAssign(CLI::App* program, Run* run);
 void AddReport(CLI::App* program, Run* run);
 void AddAnalyze(CLI::App* program, Run* run);
 void AddExport(CLI::App* program, Run* run);
+void AddSimulate(CLI::App* program, Run* run);
 void AddStats(CLI::App* program, Run* run);
 void AddSimulate(CLI::App* program, Run* run);
 
