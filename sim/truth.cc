@@ -22,6 +22,8 @@ struct Tally {
   int64_t n = 0;
   double effect_sum = 0;      // Of unit differences to the control …
   double effect_squares = 0;  // … and of their squares.
+  double fact_sum = 0;        // Of the units that were first shown this variant.
+  int64_t fact_n = 0;
   std::vector<double> values;
   std::vector<double> factual;  // As it happened: what a cap by quantile is drawn from.
 
@@ -30,6 +32,8 @@ struct Tally {
     n += other.n;
     effect_sum += other.effect_sum;
     effect_squares += other.effect_squares;
+    fact_sum += other.fact_sum;
+    fact_n += other.fact_n;
     values.insert(values.end(), other.values.begin(), other.values.end());
     factual.insert(factual.end(), other.factual.begin(), other.factual.end());
   }
@@ -100,6 +104,7 @@ class Computation {
       for (size_t v = 0; v < experiment.variants.size(); ++v) {
         truth.arms.push_back({experiment.key, experiment.variants[v].key, tallies[e].units[v],
                               tallies[e].exposures[v]});
+        AddFigures(e, v, tallies[e], &truth.figures);
         if (static_cast<int>(v) == controls_[e]) continue;
         for (size_t c = 0; c < outcomes_[e]->columns().size(); ++c) {
           if (auto effect = EffectOf(e, v, c, tallies[e])) truth.effects.push_back(*effect);
@@ -215,6 +220,10 @@ class Computation {
     if (std::isnan(value)) return;
     tally->sum += value;
     ++tally->n;
+    if (is_fact) {
+      tally->fact_sum += value;
+      ++tally->fact_n;
+    }
     if (is_control) *control = value;
     const double difference = value - *control;
     tally->effect_sum += difference;
@@ -222,6 +231,21 @@ class Computation {
     if (KeepsValues(column)) {
       tally->values.push_back(value);
       if (is_fact) tally->factual.push_back(value);
+    }
+  }
+
+  void AddFigures(size_t e, size_t v, const ExperimentTally& tally,
+                  std::vector<ArmFigure>* figures) const {
+    const auto& experiment = world_.definitions().experiments[e];
+    for (size_t c = 0; c < outcomes_[e]->columns().size(); ++c) {
+      const OutcomeColumn& column = outcomes_[e]->columns()[c];
+      const bool quantile =
+          column.summary == Summary::kUnitQuantile || column.summary == Summary::kEventQuantile;
+      if (quantile || column.metric->kind == experiments::MetricKind::kTimeTo) continue;
+      const Tally& own = tally.by_variant[v][c];
+      figures->push_back({experiment.key, experiment.variants[v].key, column.metric->key,
+                          column.stage, column.summary == Summary::kDenominator, own.fact_n,
+                          own.fact_sum});
     }
   }
 

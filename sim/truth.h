@@ -39,6 +39,17 @@ struct ArmCount {
   int64_t exposures = 0;  // Received, repeats of an id included.
 };
 
+// What the units of one arm did, as it happened: a metric's units and the sum of their values.
+struct ArmFigure {
+  std::string experiment;
+  std::string variant;
+  std::string metric;
+  std::string stage;
+  bool denominator = false;  // Of a ratio; its numerator is a figure of its own.
+  int64_t n = 0;             // Units analysed: first shown in this arm, and mature.
+  double sum = 0;
+};
+
 struct TruthOptions {
   int64_t as_of_ms = 0;  // 0 = the world's end.
   int threads = 1;       // The result does not depend on it.
@@ -49,6 +60,7 @@ struct TruthOptions {
 struct Truth {
   std::vector<TrueEffect> effects;
   std::vector<ArmCount> arms;
+  std::vector<ArmFigure> figures;  // Without quantiles and times, and before caps by quantile.
 
   const TrueEffect* Find(std::string_view experiment, std::string_view variant,
                          std::string_view metric, std::string_view stage = "") const;

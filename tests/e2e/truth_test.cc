@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The truth test. Hundreds of small worlds go through the real path (durable batches, the loader,
+// the plan, the report) with lost, repeated, late and shuffled records, late refunds and links, on
+// a simulated clock. Then the report must
+//  1. count exactly what the simulator counts by its own reading of the definitions, and
+//  2. cover the true effect as often as it claims: its coverage over all worlds lies in the exact
+//     binomial band of 99.9% around the nominal level.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "base/time.h"
+#include "report/analyze.h"
+#include "report/plan.h"
+#include "report/report.h"
+#include "tests/e2e/store_sink.h"
+#include "tests/e2e/truth_worlds.h"
+
+namespace fulcrum::e2e {
+namespace {
+
+constexpr int64_t kFirstStartMs = 1772380800000;  // 2026-03-02T00:00:00+08:00, a Monday.
+constexpr int64_t kSpacingMs = 35 * kDayMs;       // Whole weeks: the seasons fall alike.
+constexpr uint64_t kSeed = 20260302;
+
+// FULCRUM_TRUTH_WORLDS sets how many; the nightly run asks for more.
+int WorldCount() {
+  const char* text = std::getenv("FULCRUM_TRUTH_WORLDS");
+  const int count = text == nullptr ? 0 : std::atoi(text);
+  return count > 0 ? count : 520;
+}
+
+struct Coverage {
+  int64_t worlds = 0;
+  int64_t covered = 0;
+
+  void Add(bool holds) {
+    ++worlds;
+    covered += holds ? 1 : 0;
+  }
+};
+
+bool Holds(std::optional<double> lower, std::optional<double> upper, double truth) {
+  return lower && upper && *lower <= truth && truth <= *upper;
+}
+
+class Truths : public testing::Test {
+ protected:
+  void SetUp() override {
+    directory_ =
+        std::filesystem::temp_directory_path() / ("fulcrum-truth-" + std::to_string(::getpid()));
+    std::filesystem::create_directories(directory_);
+    store::EmbeddedOptions options;
+    options.directory = directory_.string();
+    auto opened = store::OpenEmbedded(options);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    store_ = *std::move(opened);
+  }
+
+  void TearDown() override {
+    store_.reset();
+    std::error_code ignored;
+    std::filesystem::remove_all(directory_, ignored);
+  }
+
+  // What the store and the report make of one experiment of the world at its end.
+  std::optional<report::Report> ReportOf(const SmallWorld& small, int index) {
+    const auto plan =
+        report::MakePlan(small.definitions, small.experiment(index), small.world->end_ms());
+    EXPECT_TRUE(plan.ok()) << plan.status();
+    if (!plan.ok()) return std::nullopt;
+    const auto result = store_->Run(*plan);
+    EXPECT_TRUE(result.ok()) << result.status();
+    if (!result.ok()) return std::nullopt;
+    return report::Analyze(small.definitions, small.experiment(index), *plan, *result);
+  }
+
+  std::filesystem::path directory_;
+  std::unique_ptr<store::Store> store_;
+};
+
+// --- 1. Counts -----------------------------------------------------------------------------------
+
+const report::ArmValue* FindArm(const report::MetricReport& metric, const std::string& arm) {
+  for (const auto& value : metric.arms) {
+    if (value.arm == arm) return &value;
+  }
+  return nullptr;
+}
+
+void ExpectSameFigure(const sim::ArmFigure& figure, const report::Report& report) {
+  const std::string where =
+      figure.experiment + " " + figure.variant + " " + figure.metric + " " + figure.stage;
+  if (!figure.stage.empty()) {
+    for (const auto& funnel : report.funnels) {
+      for (const auto& stage : funnel.stages) {
+        if (funnel.key != figure.metric || stage.key != figure.stage) continue;
+        for (const auto& arm : stage.arms) {
+          if (arm.arm != figure.variant) continue;
+          EXPECT_EQ(arm.n, static_cast<double>(figure.n)) << where;
+          EXPECT_EQ(arm.x, figure.sum) << where;
+          return;
+        }
+      }
+    }
+    ADD_FAILURE() << where << " is not in the report";
+    return;
+  }
+  const report::MetricReport* metric = report.FindMetric(figure.metric);
+  const report::ArmValue* arm = metric == nullptr ? nullptr : FindArm(*metric, figure.variant);
+  ASSERT_NE(arm, nullptr) << where << " is not in the report";
+  EXPECT_EQ(arm->n, static_cast<double>(figure.n)) << where;
+  if (arm->x) {
+    EXPECT_EQ(*arm->x, figure.sum) << where;
+    return;
+  }
+  const auto mean = figure.denominator ? arm->mean_denominator : arm->mean;
+  if (figure.n == 0) return;
+  ASSERT_TRUE(mean.has_value()) << where;
+  EXPECT_NEAR(*mean * arm->n, figure.sum, 1e-9 * std::max(1.0, std::fabs(figure.sum))) << where;
+}
+
+void ExpectSameCounts(const sim::Truth& truth, const std::string& experiment,
+                      const report::Report& report) {
+  for (const auto& count : truth.arms) {
+    if (count.experiment != experiment) continue;
+    const report::ArmInfo* arm = report.FindArm(count.variant);
+    ASSERT_NE(arm, nullptr);
+    EXPECT_EQ(arm->units, static_cast<double>(count.units)) << experiment << " " << count.variant;
+  }
+  for (const auto& figure : truth.figures) {
+    if (figure.experiment == experiment) ExpectSameFigure(figure, report);
+  }
+}
+
+TEST_F(Truths, CountsWithoutFaultsAreExact) {
+  int64_t start_ms = kFirstStartMs;
+  for (int i = 0; i < 12; ++i, start_ms += kSpacingMs) {
+    const auto small =
+        MakeSmallWorld("-clean" + std::to_string(i), kSeed + 1000 + i, 400, start_ms, {});
+    ASSERT_NE(small, nullptr);
+    StoreSink sink(*small->world, store_.get(), 500);
+    small->world->Run(small->assign, sink);
+    const absl::Status sent = sink.Finish();
+    ASSERT_TRUE(sent.ok()) << sent;
+    const sim::Truth truth = sim::ComputeTruth(*small->world, small->assign, {});
+    for (int e = 0; e < 2; ++e) {
+      const auto report = ReportOf(*small, e);
+      ASSERT_TRUE(report.has_value());
+      const std::string& key = small->experiment(e).key;
+      ExpectSameCounts(truth, key, *report);
+      EXPECT_EQ(report->health.duplicate_events, 0);
+      EXPECT_EQ(report->health.duplicate_exposures, 0);
+      for (const auto& count : truth.arms) {
+        if (count.experiment != key) continue;
+        EXPECT_EQ(report->FindArm(count.variant)->exposures, static_cast<double>(count.exposures));
+      }
+      if (HasFailure()) return;
+    }
+  }
+}
+
+// --- 2. Coverage ---------------------------------------------------------------------------------
+
+class CoverageTable {
+ public:
+  // The intervals of one report against the effects on the population the world was drawn from.
+  void Add(const std::string& name, const report::Report& report, const sim::Truth& population) {
+    std::map<report::Role, bool> joint;
+    for (const auto& metric : report.metrics) {
+      for (const auto& comparison : metric.comparisons) {
+        const sim::TrueEffect* effect = population.Find(name, comparison.arm, metric.key);
+        if (effect == nullptr || !comparison.estimate) continue;
+        const double truth = effect->effect;
+        const std::string row = name + " " + comparison.arm + " " + metric.key;
+        const auto add = [&](const char* interval, std::optional<double> lower,
+                             std::optional<double> upper) {
+          if (lower && upper) rows_[row + " " + interval].Add(Holds(lower, upper, truth));
+        };
+        add("Miettinen-Nurminen", comparison.miettinen_nurminen_lo,
+            comparison.miettinen_nurminen_hi);
+        add("Newcombe", comparison.newcombe_lo, comparison.newcombe_hi);
+        add("interval", comparison.ci_lo, comparison.ci_hi);
+        if (comparison.adjusted) add("adjusted", comparison.adjusted->lo, comparison.adjusted->hi);
+        if (comparison.lift_lo && comparison.lift_hi) {
+          rows_[row + " lift"].Add(*comparison.lift_lo <= effect->lift &&
+                                   effect->lift <= *comparison.lift_hi);
+        }
+        const bool holds = Holds(comparison.sim_lo, comparison.sim_hi, truth);
+        joint.try_emplace(metric.role, true).first->second &= holds;
+      }
+    }
+    for (const auto& [role, all] : joint) {
+      const char* words = role == report::Role::kPrimary ? "primary" : "secondary";
+      rows_[name + " " + words + " metrics together"].Add(all);
+    }
+    for (const auto& funnel : report.funnels) {
+      bool all = true;
+      for (const auto& stage : funnel.stages) {
+        for (const auto& comparison : stage.comparisons) {
+          const auto* effect = population.Find(name, comparison.arm, funnel.key, stage.key);
+          if (effect != nullptr && comparison.lo) {
+            all = all && Holds(comparison.lo, comparison.hi, effect->effect);
+          }
+        }
+      }
+      rows_[name + " funnel together"].Add(all);
+    }
+  }
+
+  void Judge() const {
+    std::printf("%-56s %7s %9s   %s\n", "interval", "worlds", "coverage", "band of 99.9%");
+    for (const auto& [row, coverage] : rows_) {
+      const Band band = BinomialBand(coverage.worlds, 0.95, 0.0005);
+      const auto worlds = static_cast<double>(coverage.worlds);
+      std::printf("%-56s %7lld %8.2f%%   [%.2f%%, %.2f%%]\n", row.c_str(),
+                  static_cast<long long>(coverage.worlds),
+                  100 * static_cast<double>(coverage.covered) / worlds,
+                  100 * static_cast<double>(band.lower) / worlds,
+                  100 * static_cast<double>(band.upper) / worlds);
+      EXPECT_GE(coverage.covered, band.lower) << row << " covers too rarely";
+      EXPECT_LE(coverage.covered, band.upper) << row << " covers too often";
+    }
+  }
+
+  size_t size() const { return rows_.size(); }
+
+ private:
+  std::map<std::string, Coverage> rows_;
+};
+
+TEST_F(Truths, IntervalsCoverTheTrueEffectsAsOftenAsTheyClaim) {
+  // The population: the same causes and the same faults, 200,000 users.
+  const auto everyone = MakeSmallWorld("", kSeed, 200'000, kFirstStartMs, Faulty());
+  ASSERT_NE(everyone, nullptr);
+  sim::TruthOptions two_threads;
+  two_threads.threads = 2;
+  const sim::Truth population = sim::ComputeTruth(*everyone->world, everyone->assign, two_threads);
+
+  CoverageTable table;
+  const int worlds = WorldCount();
+  int64_t start_ms = kFirstStartMs;
+  int64_t duplicates = 0;
+  for (int i = 0; i < worlds; ++i, start_ms += kSpacingMs) {
+    const std::string suffix = "-w" + std::to_string(i);
+    const uint64_t seed = kSeed + 1 + static_cast<uint64_t>(i);
+    const auto users = static_cast<int64_t>(300 + sim::Mix(seed) % 501);
+    const auto small = MakeSmallWorld(suffix, seed, users, start_ms, Faulty());
+    ASSERT_NE(small, nullptr);
+    StoreSink sink(*small->world, store_.get(), 500);
+    small->world->Run(small->assign, sink);
+    const absl::Status sent = sink.Finish();
+    ASSERT_TRUE(sent.ok()) << sent;
+    const sim::Truth truth = sim::ComputeTruth(*small->world, small->assign, {});
+    for (int e = 0; e < 2; ++e) {
+      const auto report = ReportOf(*small, e);
+      ASSERT_TRUE(report.has_value());
+      ExpectSameCounts(truth, small->experiment(e).key, *report);
+      ASSERT_FALSE(HasFailure()) << "world " << i;
+      table.Add(e == 0 ? kPage : kTill, *report, population);
+      duplicates += static_cast<int64_t>(report->health.duplicate_events);
+    }
+  }
+  EXPECT_GT(table.size(), 20u);
+  EXPECT_GT(duplicates, 0) << "the faults did not reach the store";
+  table.Judge();
+}
+
+TEST(Band, IsTheExactBinomialOne) {
+  // Binomial(10, 0.5): P(X <= 1) = 11 / 1024, P(X <= 0) = 1 / 1024.
+  EXPECT_EQ(BinomialBand(10, 0.5, 11.0 / 1024).lower, 1);
+  EXPECT_EQ(BinomialBand(10, 0.5, 11.5 / 1024).lower, 2);
+  EXPECT_EQ(BinomialBand(10, 0.5, 11.5 / 1024).upper, 8);
+  EXPECT_EQ(BinomialBand(10, 0.5, 0.0005).lower, 0);
+}
+
+}  // namespace
+}  // namespace fulcrum::e2e
