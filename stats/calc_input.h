@@ -79,6 +79,8 @@ std::span<const Method> ProportionMethods();
 std::span<const Method> MeanMethods();
 std::span<const Method> RatioMethods();
 std::span<const Method> NumericMethods();
+std::span<const Method> SmallMethods();
+std::span<const Method> SurvivalMethods();
 std::span<const Method> EffectMethods();
 std::span<const Method> BayesMethods();
 std::span<const Method> GroupMethods();

@@ -15,9 +15,9 @@ const std::vector<Method>& Table() {
   static const std::vector<Method> table = [] {
     std::vector<Method> all;
     for (const auto family :
-         {ProportionMethods(), MeanMethods(), RatioMethods(), NumericMethods(), EffectMethods(),
-          BayesMethods(), GroupMethods(), SequentialMethods(), PowerMethods(), QuantileMethods(),
-          LinMethods(), CupedMethods(), MultiplicityMethods()}) {
+         {ProportionMethods(), MeanMethods(), RatioMethods(), NumericMethods(), SmallMethods(),
+          SurvivalMethods(), EffectMethods(), BayesMethods(), GroupMethods(), SequentialMethods(),
+          PowerMethods(), QuantileMethods(), LinMethods(), CupedMethods(), MultiplicityMethods()}) {
       all.insert(all.end(), family.begin(), family.end());
     }
     std::sort(all.begin(), all.end(),

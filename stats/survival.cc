@@ -63,12 +63,12 @@ Likelihood Evaluate(const std::vector<JointRow>& rows, double beta, bool efron) 
 
 }  // namespace
 
-std::vector<RiskRow> RiskTable(std::span<const double> time, std::span<const bool> event) {
+std::vector<RiskRow> RiskTable(std::span<const double> time, std::span<const double> event) {
   std::map<double, RiskRow> rows;
   for (std::size_t i = 0; i < time.size(); ++i) {
     RiskRow& row = rows[time[i]];
     row.time = time[i];
-    (event[i] ? row.events : row.censored) += 1;
+    (event[i] != 0 ? row.events : row.censored) += 1;
   }
   std::vector<RiskRow> table;
   double at_risk = static_cast<double>(time.size());

@@ -22,8 +22,8 @@ struct RiskRow {
   double events = 0;
   double censored = 0;  // at this time, after the events
 };
-// REQUIRES equal lengths; event[i] true where the event was seen.
-std::vector<RiskRow> RiskTable(std::span<const double> time, std::span<const bool> event);
+// REQUIRES equal lengths; event[i] is 1 where the event was seen, 0 where it was censored.
+std::vector<RiskRow> RiskTable(std::span<const double> time, std::span<const double> event);
 
 // Kaplan and Meier (1958), Greenwood's error, log(-log) interval (exact 0 and 1 have none).
 struct SurvivalPoint {
