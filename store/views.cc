@@ -62,8 +62,10 @@ std::string StringText(const std::string& code) {
   return "(SELECT text FROM strings WHERE id = " + code + ")";
 }
 
-// SQL names ignore case, so "City" and "city" need different ones.
-std::string UniqueName(const std::string& name, std::set<std::string>* taken) {
+// SQL names ignore case, so "City" and "city" need different ones; and a control character in a key
+// that someone sent must not break the statement.
+std::string UniqueName(std::string name, std::set<std::string>* taken) {
+  for (char& c : name) c = static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '_' : c;
   std::string unique = name;
   for (int i = 2;; ++i) {
     std::string lower = unique;
