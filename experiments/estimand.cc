@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "base/time.h"
+#include "experiments/widen.h"
 
 namespace fulcrum::experiments {
 namespace {
@@ -16,13 +17,6 @@ std::string Join(const std::vector<std::string>& parts, const std::string& separ
   std::string out;
   for (const std::string& part : parts) out += (out.empty() ? "" : separator) + part;
   return out;
-}
-
-std::string ScalarText(const Scalar& value) {
-  if (const bool* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
-  if (const int64_t* integer = std::get_if<int64_t>(&value)) return std::to_string(*integer);
-  if (const double* real = std::get_if<double>(&value)) return FormatDouble(*real);
-  return std::get<std::string>(value);
 }
 
 const char* FilterSign(FilterOp op) {
