@@ -105,22 +105,7 @@ void Fold::AddExposures(const ExposureBatch& batch) {
     const int64_t ts_ms = batch.ts_ms[i];
     if (ts_ms < population.from_ms || ts_ms >= population.to_ms) continue;
     const int32_t arm = batch.arm[i];
-    const bool duplicate = batch.duplicate != nullptr && batch.duplicate[i] != 0;
-    Health& health = u.health;
-    if (arm < 0) {
-      ++health.unknown_variant_exposures;
-    } else {
-      ++health.arms[static_cast<size_t>(arm)].exposures;
-    }
-    if (duplicate) {
-      ++health.duplicate_exposures;
-      continue;
-    }
     if (arm < 0) continue;
-    if (health.first_exposure_ms == 0 || ts_ms < health.first_exposure_ms) {
-      health.first_exposure_ms = ts_ms;
-    }
-    health.last_exposure_ms = std::max(health.last_exposure_ms, ts_ms);
     const size_t unit = batch.unit[i];
     if (unit >= u.size()) GrowTo(&u, unit + 1);
     if (u.arm[unit] >= 0 && u.arm[unit] != arm) u.flags[unit] |= kMultiArm;

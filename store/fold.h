@@ -40,7 +40,8 @@ struct FoldNeeds {
 inline constexpr uint32_t kNoUnit = std::numeric_limits<uint32_t>::max();
 inline constexpr uint32_t kOtherEvent = std::numeric_limits<uint32_t>::max();
 
-// Columns of exposures that are of this experiment, kind of unit and as-of. Units are numbered from
+// Columns of exposures that are of this experiment, kind of unit and as-of, free of duplicates. Of
+// every unit the first (by time, then ingest order) in each arm is enough. Units are numbered from
 // 0 by the feeder.
 struct ExposureBatch {
   size_t size = 0;
@@ -48,8 +49,7 @@ struct ExposureBatch {
   const int32_t* arm = nullptr;  // Index into Population::arms; -1 = a variant unknown to it.
   const int32_t* phase = nullptr;
   const int64_t* ts_ms = nullptr;
-  const int64_t* sequence = nullptr;   // Ingest order: it breaks ties of ts_ms.
-  const uint8_t* duplicate = nullptr;  // 1 = its exposure_id was there before; nullptr = none is.
+  const int64_t* sequence = nullptr;        // Ingest order: it breaks ties of ts_ms.
   std::vector<const uint32_t*> attributes;  // Per attribute slot: codes of Fold::dictionary().
 };
 
@@ -107,8 +107,8 @@ class Fold {
   // The row of one analysed unit in the order of Plan::columns, before caps. After the last event.
   std::vector<double> Row(uint32_t unit) const;
 
-  // Fills cells, survival, quantiles, caps and the unit counts of health (the feeder adds what only
-  // it can know). `threads` >= 1; the result does not depend on it beyond rounding.
+  // Fills cells, survival, quantiles, caps and the unit counts of health (exposure and event counts
+  // are the feeder's to add). `threads` >= 1; the result does not depend on it beyond rounding.
   absl::StatusOr<PlanResult> Finish(int threads);
 
  private:

@@ -8,11 +8,14 @@ namespace fulcrum::store {
 namespace {
 
 constexpr size_t kBatch = 2048;
+constexpr std::string_view kOrderUnit = "order";
+constexpr std::string_view kSessionUnit = "session";
 
 }  // namespace
 
 FoldFeeder::FoldFeeder(Fold* fold, const Plan& plan) : fold_(fold), plan_(plan) {
   const std::vector<Arm>& arms = plan.population.arms;
+  health_.arms.resize(arms.size());
   for (size_t a = 0; a < arms.size(); ++a) arms_[arms[a].key] = static_cast<int32_t>(a);
   const std::vector<std::string>& events = fold->needs().events;
   for (size_t e = 0; e < events.size(); ++e) codes_[events[e]] = static_cast<uint32_t>(e);
@@ -34,16 +37,32 @@ uint32_t FoldFeeder::UnitOf(const UnitRef& unit) const {
 bool FoldFeeder::AddExposure(const ExposureView& exposure) {
   const bool repeats = !exposure.exposure_id.empty() &&
                        !exposure_ids_.insert(std::string(exposure.exposure_id)).second;
-  if (exposure.experiment != plan_.population.experiment) return false;
-  if (exposure.unit.kind != plan_.population.unit_kind) return false;
+  const Population& population = plan_.population;
+  if (exposure.experiment != population.experiment) return false;
   const auto arm_it = arms_.find(std::string(exposure.variant));
   const int32_t arm = arm_it == arms_.end() ? -1 : arm_it->second;
+  if (repeats) {
+    ++health_.duplicate_exposures;
+    if (arm >= 0) ++health_.arms[static_cast<size_t>(arm)].exposures;
+    return false;
+  }
+  if (exposure.unit.kind != population.unit_kind) return false;
+  if (exposure.ts_ms < population.from_ms || exposure.ts_ms >= population.to_ms) return false;
+  if (arm < 0) {
+    ++health_.unknown_variant_exposures;
+    ++health_.unknown_variants[std::string(exposure.variant)];
+    return false;
+  }
+  ++health_.arms[static_cast<size_t>(arm)].exposures;
+  if (health_.first_exposure_ms == 0 || exposure.ts_ms < health_.first_exposure_ms) {
+    health_.first_exposure_ms = exposure.ts_ms;
+  }
+  health_.last_exposure_ms = std::max(health_.last_exposure_ms, exposure.ts_ms);
   const uint32_t unit =
       units_.try_emplace(Key(exposure.unit), static_cast<uint32_t>(units_.size())).first->second;
   const std::vector<std::string>& wanted = fold_->needs().attributes;
   std::vector<uint32_t> codes(wanted.size(), 0);
   const int64_t sequence = sequence_++;
-  const uint8_t duplicate = repeats ? 1 : 0;
   ExposureBatch batch;
   batch.size = 1;
   batch.unit = &unit;
@@ -51,7 +70,6 @@ bool FoldFeeder::AddExposure(const ExposureView& exposure) {
   batch.phase = &exposure.phase;
   batch.ts_ms = &exposure.ts_ms;
   batch.sequence = &sequence;
-  batch.duplicate = &duplicate;
   for (size_t a = 0; a < wanted.size(); ++a) {
     for (const PropertyView& property : exposure.attributes) {
       if (property.key == wanted[a]) codes[a] = fold_->dictionary().Code(ToLiteral(property));
@@ -59,7 +77,7 @@ bool FoldFeeder::AddExposure(const ExposureView& exposure) {
     batch.attributes.push_back(&codes[a]);
   }
   fold_->AddExposures(batch);
-  return !repeats;
+  return true;
 }
 
 void FoldFeeder::AddLink(const LinkView& link) {
@@ -84,13 +102,28 @@ void FoldFeeder::FindTargets(const EventView& event) {
       targets_.push_back(it->second);
     }
   };
-  for (const UnitRef& id : event.ids) {
+  const auto add_id = [&](const UnitRef& id) {
     const std::string key = Key(id);
     add(key);
     const auto it = known_to_anonymous_.find(key);
-    if (it == known_to_anonymous_.end()) continue;
+    if (it == known_to_anonymous_.end()) return;
     for (const std::string& anonymous : it->second) add(anonymous);
+  };
+  for (const UnitRef& id : event.ids) add_id(id);
+  if (!event.order_id.empty()) add_id({kOrderUnit, event.order_id});
+  if (!event.session_id.empty()) add_id({kSessionUnit, event.session_id});
+}
+
+void FoldFeeder::AddHealth(Health* health) const {
+  for (size_t a = 0; a < health_.arms.size(); ++a) {
+    health->arms[a].exposures = health_.arms[a].exposures;
   }
+  health->unknown_variant_exposures = health_.unknown_variant_exposures;
+  health->unknown_variants = health_.unknown_variants;
+  health->duplicate_exposures = health_.duplicate_exposures;
+  health->duplicate_events = health_.duplicate_events;
+  health->first_exposure_ms = health_.first_exposure_ms;
+  health->last_exposure_ms = health_.last_exposure_ms;
 }
 
 void FoldFeeder::AddEnrolment(const EventView& event) {
@@ -103,7 +136,7 @@ void FoldFeeder::AddEnrolment(const EventView& event) {
 
 void FoldFeeder::AddEvent(const EventView& event) {
   if (Repeats(event)) {
-    ++duplicate_events_;
+    ++health_.duplicate_events;
     return;
   }
   const FoldNeeds& needs = fold_->needs();

@@ -7,7 +7,8 @@
 // the event's ids is the unit, or is a known unit that a link says the unit is (links count
 // whenever they were made). One step only: what another anonymous unit of the same known unit did
 // alone is not added. Two units linked to one known unit both get its outcomes. An event that leads
-// to a unit by several ids counts once.
+// to a unit by several ids counts once. An event's order_id and session_id are ids of the kinds
+// "order" and "session".
 #pragma once
 
 #include <cstdint>
@@ -39,8 +40,12 @@ class FoldFeeder {
   void Flush();
 
   // Forgets event ids: call between passes over the events.
-  void Rewind() { event_ids_.clear(); }
-  int64_t duplicate_events() const { return duplicate_events_; }
+  void Rewind() {
+    event_ids_.clear();
+    health_.duplicate_events = 0;
+  }
+  // Exposure counts, first and last exposure, duplicates.
+  void AddHealth(Health* health) const;
   size_t units() const { return units_.size(); }
   // kNoUnit when it was never exposed.
   uint32_t UnitOf(const UnitRef& unit) const;
@@ -61,7 +66,7 @@ class FoldFeeder {
   std::unordered_set<std::string> event_ids_;
   std::vector<uint32_t> targets_;
   int64_t sequence_ = 0;
-  int64_t duplicate_events_ = 0;
+  Health health_;
 
   std::vector<uint32_t> unit_;
   std::vector<int64_t> ts_ms_;

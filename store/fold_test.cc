@@ -54,7 +54,6 @@ absl::StatusOr<Folded> RunFold(const History& history, const Plan& plan, int thr
   fold->CloseCohort(open ? latest_ms : plan.as_of_ms);
   each_event([&](const EventView& event) { feeder.AddEvent(event); });
   feeder.Flush();
-  const int64_t duplicates = feeder.duplicate_events();
   if (fold->wants_replay()) {
     fold->BeginReplay();
     each_event([&](const EventView& event) { feeder.AddEvent(event); });
@@ -64,7 +63,7 @@ absl::StatusOr<Folded> RunFold(const History& history, const Plan& plan, int thr
   if (!result.ok()) return result.status();
   Folded folded;
   folded.result = *std::move(result);
-  folded.result.health.duplicate_events = static_cast<double>(duplicates);
+  feeder.AddHealth(&folded.result.health);
   folded.result.health.last_received_ms = latest_ms;
   for (const PastExposure& exposure : history.exposures) {
     const uint32_t unit = feeder.UnitOf({exposure.unit.first, exposure.unit.second});

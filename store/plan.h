@@ -193,7 +193,7 @@ struct QuantileResult {
 // What was observed, before any test. Unit counts are of the analysis population unless said.
 struct ArmHealth {
   double units = 0;                 // First shown in this arm.
-  double exposures = 0;             // Exposure rows, duplicates included.
+  double exposures = 0;             // Exposure rows, repeated exposure_ids included.
   double multi_arm_units = 0;       // First shown here, also seen elsewhere.
   double excluded_units = 0;        // By exclude_attribute.
   double triggered_units = 0;       // enrol: event only.
@@ -208,8 +208,8 @@ struct ArmHealth {
 struct Health {
   std::vector<ArmHealth> arms;      // As Population::arms.
   double unknown_variant_exposures = 0;
-  double duplicate_exposures = 0;   // Same exposure_id more than once.
-  double duplicate_events = 0;      // Same event_id more than once.
+  double duplicate_exposures = 0;   // Of the experiment: exposure_id was there before; left out.
+  double duplicate_events = 0;      // Of everything: event_id was there before; left out.
   double events_scanned = 0;
   double rejected_rows = 0;         // Files: rows that could not be read …
   std::map<std::string, double> rejected_reasons;  // … and why: "spend: not a number".

@@ -131,19 +131,20 @@ class Reference {
     for (size_t i = 0; i < exposures_.size(); ++i) {
       const PastExposure& exposure = *exposures_[i];
       if (exposure.experiment != population.experiment) continue;
-      if (exposure.unit.first != population.unit_kind) continue;
-      if (exposure.ts_ms < population.from_ms || exposure.ts_ms >= population.to_ms) continue;
       const int arm = ArmOf(exposure.variant);
-      if (arm < 0) {
-        ++health.unknown_variant_exposures;
-      } else {
-        ++health.arms[static_cast<size_t>(arm)].exposures;
-      }
       if (repeated_[i]) {
         ++health.duplicate_exposures;
+        if (arm >= 0) ++health.arms[static_cast<size_t>(arm)].exposures;
         continue;
       }
-      if (arm < 0) continue;
+      if (exposure.unit.first != population.unit_kind) continue;
+      if (exposure.ts_ms < population.from_ms || exposure.ts_ms >= population.to_ms) continue;
+      if (arm < 0) {
+        ++health.unknown_variant_exposures;
+        ++health.unknown_variants[exposure.variant];
+        continue;
+      }
+      ++health.arms[static_cast<size_t>(arm)].exposures;
       if (health.first_exposure_ms == 0 || exposure.ts_ms < health.first_exposure_ms) {
         health.first_exposure_ms = exposure.ts_ms;
       }
@@ -200,7 +201,10 @@ class Reference {
     }
     for (const PastEvent* event : events_) {
       // One event, once, whichever of its ids lead here.
-      if (std::any_of(event->ids.begin(), event->ids.end(),
+      std::vector<UnitKey> ids = event->ids;
+      if (!event->order_id.empty()) ids.emplace_back("order", event->order_id);
+      if (!event->session_id.empty()) ids.emplace_back("session", event->session_id);
+      if (std::any_of(ids.begin(), ids.end(),
                       [&](const UnitKey& id) { return own.count(id) > 0; })) {
         unit->events.push_back(event);
       }

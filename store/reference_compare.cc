@@ -120,6 +120,7 @@ void CompareTables(const PlanResult& got, const PlanResult& want, Comparison* ou
 
 void CompareHealth(const Health& got, const Health& want, Comparison* out) {
   out->Exact("unknown variants", got.unknown_variant_exposures, want.unknown_variant_exposures);
+  out->Exact("same unknown variants", got.unknown_variants == want.unknown_variants, 1);
   out->Exact("duplicate exposures", got.duplicate_exposures, want.duplicate_exposures);
   out->Exact("duplicate events", got.duplicate_events, want.duplicate_events);
   out->Exact("first exposure", static_cast<double>(got.first_exposure_ms),

@@ -166,7 +166,7 @@ class WorldMaker {
   void MakePopulation() {
     Population& population = world_.plan.population;
     population.experiment = kExperiment;
-    population.unit_kind = "device";
+    population.unit_kind = random_.OneIn(6) ? "order" : "device";
     population.arms = {{"control", 1}, {"one-page", 1}};
     if (random_.OneIn(4)) population.arms.push_back({"nobody", 1});
     if (random_.OneIn(4)) {
@@ -235,6 +235,9 @@ class WorldMaker {
     if (random_.OneIn(2)) exposure.exposure_id = "x" + std::to_string(random_.Below(8));
     exposure.experiment = random_.OneIn(8) ? "another" : kExperiment;
     exposure.unit = random_.OneIn(8) ? SomeUser() : SomeDevice();
+    if (world_.plan.population.unit_kind == "order" && !random_.OneIn(8)) {
+      exposure.unit = {"order", "o" + std::to_string(random_.Below(3))};
+    }
     exposure.variant = random_.OneIn(3)
                            ? random_.Pick(kVariants)
                            : kVariants[exposure.unit.second.back() % 2];  // Mostly faithful.
