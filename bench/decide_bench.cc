@@ -21,6 +21,7 @@
 #include "core/bucket.h"
 #include "core/decide.h"
 #include "core/snapshot.h"
+#include "core/wire.h"
 
 namespace {
 
@@ -59,7 +60,7 @@ struct Inputs {
   std::vector<bool> is_german;
 };
 
-std::unique_ptr<const core::Snapshot> MakeSnapshot(size_t experiments) {
+core::SnapshotData MakeData(size_t experiments) {
   core::SnapshotData data;
   data.unit_kinds = {"user"};
   data.attributes = {{"country", core::AttributeType::kString},
@@ -92,8 +93,12 @@ std::unique_ptr<const core::Snapshot> MakeSnapshot(size_t experiments) {
     experiment.phases = {{kNowMs - 1'000'000, core::kPpm, {500'000, 500'000}}};
     data.experiments.push_back(std::move(experiment));
   }
+  return data;
+}
+
+std::unique_ptr<const core::Snapshot> MakeSnapshot(size_t experiments) {
   core::BuildError error;
-  auto snapshot = core::Snapshot::Make(std::move(data), &error);
+  auto snapshot = core::Snapshot::Make(MakeData(experiments), &error);
   if (snapshot == nullptr) std::abort();
   return snapshot;
 }
@@ -187,6 +192,17 @@ void FindKey(benchmark::State& state) {
   }
 }
 BENCHMARK(FindKey)->Arg(10)->Arg(1'000)->Arg(10'000);
+
+// From the bytes a server sends to a snapshot that decides; the counter is their number.
+void Load(benchmark::State& state) {
+  const std::string bytes = core::Encode(MakeData(static_cast<size_t>(state.range(0))));
+  for (auto _ : state) {
+    core::BuildError error;
+    benchmark::DoNotOptimize(core::Snapshot::FromBytes(bytes, &error));
+  }
+  state.counters["bytes"] = static_cast<double>(bytes.size());
+}
+BENCHMARK(Load)->Arg(1'000)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 

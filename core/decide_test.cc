@@ -268,6 +268,23 @@ TEST(Decide, Switchback) {
   EXPECT_EQ(Ask(*snapshot, "x", User("a")).reason, Reason::kNoUnit);
 }
 
+// Any time is a time: none overflows.
+TEST(Decide, ExtremeTimes) {
+  SnapshotData data = Project();
+  ExperimentData experiment = Experiment("x");
+  experiment.start_ms = kDistantPastMs + 1;
+  experiment.switchback = {kHourMs, 1, -1};
+  data.experiments = {experiment};
+  const auto snapshot = Make(std::move(data));
+  for (const int64_t now : {kDistantPastMs, kDistantPastMs + 1, int64_t{-1}, int64_t{0},
+                            kDistantFutureMs - 1, kDistantFutureMs}) {
+    const Decision d = Ask(*snapshot, "x", User("", now));
+    EXPECT_TRUE(d.has_variant() || d.reason == Reason::kNotStarted || d.reason == Reason::kEnded ||
+                d.reason == Reason::kStopped)
+        << ReasonName(d.reason);
+  }
+}
+
 // Whoever was in stays in, in the same variant, as traffic grows; for both hashes.
 TEST(Decide, RampIsMonotone) {
   for (const HashAlgorithm hash : {HashAlgorithm::kXxh3, HashAlgorithm::kGrowthBookV2}) {

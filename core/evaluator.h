@@ -346,8 +346,8 @@ class Evaluator {
         is_last ? e.last_phase : s_.phases[e.phases.first + static_cast<uint32_t>(d->phase)];
     SaltState salt = e.salt;
     if (e.features & CompiledExperiment::kSwitchback) {
-      d->block = (c_.now_ms - e.start_ms) /
-                 Extras(index).block_ms;  // InTime: now is at or after the start
+      const auto block_ms = static_cast<uint64_t>(Extras(index).block_ms);
+      d->block = static_cast<int64_t>(SinceStartMs(e.start_ms) / block_ms);
       salt = BlockSalt(salt, d->block);
     }
     uint32_t bucket = 0;
@@ -388,9 +388,16 @@ class Evaluator {
     if (e.features & CompiledExperiment::kSwitchback) WashOut(index, e.start_ms, d);
   }
 
+  // InTime has held that now is at or after the start; unsigned, because the distance of two times
+  // need not fit a signed number.
+  uint64_t SinceStartMs(int64_t start_ms) const {
+    return static_cast<uint64_t>(c_.now_ms) - static_cast<uint64_t>(start_ms);
+  }
+
   void WashOut(int32_t index, int64_t start_ms, Decision* d) {
     const CompiledExtras& e = Extras(index);
-    const int64_t into_block_ms = (c_.now_ms - start_ms) % e.block_ms;
+    const auto into_block_ms =
+        static_cast<int64_t>(SinceStartMs(start_ms) % static_cast<uint64_t>(e.block_ms));
     const bool is_washout = into_block_ms < e.washout_ms;
     if (is_washout) d->reason = Reason::kWashout;
     if constexpr (Tracer::kOn) {

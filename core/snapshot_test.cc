@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/test_random.h"
+#include "core/wire.h"
 
 namespace {
 // Counts every allocation of this test binary. Not per thread: the tests have one.
@@ -20,7 +21,9 @@ void* operator new(size_t size) {
   if (memory == nullptr) std::abort();
   return memory;
 }
+void* operator new(size_t size, const std::nothrow_t&) noexcept { return operator new(size); }
 void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace fulcrum::core::test {
@@ -54,6 +57,26 @@ static_assert(kHandsOutAll<const Snapshot&>);
 static_assert(!kHandsOutAny<Snapshot>);
 static_assert(!kHandsOutAny<const Snapshot>);
 static_assert(!std::is_copy_constructible_v<Snapshot> && !std::is_copy_assignable_v<Snapshot>);
+
+// What an SDK downloads and loads: 1,000 experiments in under 1 MB.
+TEST(Snapshot, ThousandExperimentsAreSmall) {
+  SnapshotData data = Project();
+  for (int i = 0; i < 1000; ++i) {
+    ExperimentData experiment = Experiment("checkout-experiment-" + std::to_string(i), {1, 1, 1});
+    experiment.audience =
+        Join(&data, ConditionOp::kAll,
+             {Compare(&data, ConditionOp::kIn, kCountry,
+                      {Operand::String("DE"), Operand::String("AT"), Operand::String("CH")}),
+              Compare(&data, ConditionOp::kGe, kAppVersion, {Operand::Version("2.10.1")})});
+    for (int t = 0; t < 5; ++t)
+      experiment.unit_overrides.push_back({"tester-" + std::to_string(t), 1});
+    data.experiments.push_back(std::move(experiment));
+  }
+  const std::string bytes = Encode(data);
+  EXPECT_LT(bytes.size(), size_t{1'000'000});
+  BuildError error;
+  EXPECT_NE(Snapshot::FromBytes(bytes, &error), nullptr) << error.message;
+}
 
 TEST(Snapshot, FindsEveryKeyAndNoOther) {
   SnapshotData data = Project();

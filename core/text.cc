@@ -80,7 +80,7 @@ std::string TimeMs(int64_t time_ms) {
   if (time_ms == kDistantFutureMs) return "never";
   constexpr int64_t kDayMs = 86'400'000;
   const int64_t days = FloorDivide(time_ms, kDayMs);
-  const auto in_day = static_cast<uint64_t>(time_ms - days * kDayMs);
+  const auto in_day = static_cast<uint64_t>((time_ms % kDayMs + kDayMs) % kDayMs);
   // Civil date from days since 1970-01-01: count in 400-year eras that begin on 1 March, so that
   // the leap day is the last of its year.
   const int64_t shifted = days + 719'468;
