@@ -244,8 +244,8 @@ TEST(Analyze, UsesThePastToNarrowAnInterval) {
 TEST(Analyze, FunnelStepsAddUpToTheWhole) {
   ShopWorld world;
   world.units = {8000, 8000, 8000};
-  world.pay_factor = {1, 1.1, 0.9};
-  world.register_factor = {1, 0.95, 1.05};
+  world.pay_factor = {1, 1.2, 0.9};
+  world.register_factor = {1, 0.85, 1.05};
   world.return_factor = {1, 1, 1};
   const Report report = ShopReport(world);
   ASSERT_EQ(report.funnels.size(), 1U);

@@ -9,13 +9,17 @@ namespace fulcrum::report {
 namespace {
 
 // CommonMark: everything that could start markup, and a table's bar, is escaped; a newline would
-// end a table row.
+// end a table row. "<" becomes an entity, because not every dialect knows it with a backslash.
 std::string Escape(std::string_view text) {
-  constexpr std::string_view kSpecial = "\\`*_[]<>|#~";
+  constexpr std::string_view kSpecial = "\\`*_[]|#~";
   std::string out;
   for (const char c : text) {
     if (c == '\n' || c == '\r') {
       out += ' ';
+      continue;
+    }
+    if (c == '<') {
+      out += "&lt;";
       continue;
     }
     if (kSpecial.find(c) != std::string_view::npos) out += '\\';

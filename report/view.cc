@@ -47,11 +47,17 @@ std::optional<double> MainValue(const MetricReport& metric, const ArmValue& arm)
   return arm.mean;
 }
 
+// The control's figure fixes the decimals of a metric's row.
+double Like(const MetricReport& metric, double otherwise) {
+  if (metric.arms.empty()) return otherwise;
+  return MainValue(metric, metric.arms.front()).value_or(otherwise);
+}
+
 std::string ValueText(const MetricReport& metric, size_t arm) {
   if (arm >= metric.arms.size()) return std::string(kNothing);
   const auto value = MainValue(metric, metric.arms[arm]);
   if (!value) return std::string(kNothing);
-  return FormatValue(metric, *value, MainValue(metric, metric.arms.front()).value_or(*value));
+  return FormatValue(metric, *value, Like(metric, *value));
 }
 
 std::string ConfidenceText(const Report& report) {
@@ -110,8 +116,7 @@ class MetricTable {
     row.push_back({i == 0 ? ValueText(metric, 0) : "", figures});
     row.push_back({ValueText(metric, i + 1), figures});
     row.push_back({EffectText(metric, c), report_.verdict.withheld ? Tone::kMuted : tone});
-    const auto like = MainValue(metric, metric.arms.front());
-    row.push_back({c.estimate ? FormatDifference(metric, *c.estimate, like.value_or(*c.estimate))
+    row.push_back({c.estimate ? FormatDifference(metric, *c.estimate, Like(metric, *c.estimate))
                               : std::string(kNothing),
                    figures});
     row.push_back({FormatP(c.p_adjusted), figures});
@@ -296,7 +301,7 @@ ViewTable SliceTable(const Report& report, const SliceReport& slice) {
   for (const SliceEffect& effect : slice.effects) {
     const auto text = [&](std::optional<double> value) {
       if (!value || metric == nullptr) return std::string(kNothing);
-      return FormatDifference(*metric, *value, *value);
+      return FormatDifference(*metric, *value, Like(*metric, *value));
     };
     std::string difference = text(effect.diff);
     if (effect.status != Status::kOk) {
@@ -394,6 +399,8 @@ View MakeView(const Report& report) {
   view.verdict_tone = ToneOf(report.verdict.decision);
   view.headline = Headline(report);
   for (const Reason& reason : report.verdict.reasons) {
+    // The headline of a broken experiment already is its first reason.
+    if (report.verdict.withheld && &reason == &report.verdict.reasons.front()) continue;
     std::string sentence = Sentence(report, reason);
     if (!sentence.empty() && sentence.front() >= 'a' && sentence.front() <= 'z') {
       sentence.front() = static_cast<char>(sentence.front() - 'a' + 'A');

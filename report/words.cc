@@ -352,7 +352,9 @@ std::string Period(const Report& report) {
 
 std::string EffectText(const MetricReport& metric, const Comparison& c) {
   if (!c.estimate) return std::string(kNothing);
-  if (c.lift && c.sim_lift_lo && c.sim_lift_hi) {
+  const bool bounded =
+      c.sim_lift_lo && c.sim_lift_hi && !(std::isinf(*c.sim_lift_lo) && std::isinf(*c.sim_lift_hi));
+  if (c.lift && bounded) {
     return FormatChange(c.lift, c.sim_lift_lo, c.sim_lift_hi);
   }
   const double like = *c.estimate;
