@@ -2,6 +2,7 @@
 //
 // What changes the state: reload, stop and resume, the clock. The control log is made durable
 // before what it says is served, so no restart can forget it.
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -131,9 +132,19 @@ void StopOrResume(AppState& state, core::ControlKind kind, std::string_view key,
 
   MutexLock change(&state.change_mutex);
   const std::shared_ptr<const Published> before = state.published();
-  if (before->FindDefinition(key) == nullptr) {
+  const core::ExperimentHandle handle = before->snapshot->Find(key);
+  if (!handle) {
     return ReplyError(404, "NOT_FOUND", "There is no experiment '" + std::string(key) + "'.",
                       response, key);
+  }
+  if (const auto& variants = before->snapshot->experiment(handle).variants;
+      !body.variant.empty() &&
+      std::none_of(variants.begin(), variants.end(),
+                   [&](const core::VariantData& v) { return v.key == body.variant; })) {
+    return ReplyError(
+        400, "INVALID_ARGUMENT",
+        "Experiment '" + std::string(key) + "' has no variant '" + body.variant + "' to serve.",
+        response, key);
   }
   const core::ExperimentControls* controls = before->controls.Find(key);
   if (!stop && (controls == nullptr || !controls->stop)) {
