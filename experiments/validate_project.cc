@@ -136,7 +136,7 @@ void CheckHoldoutMembers(const Checker& checker) {
       if (holdout.unit == experiment.unit && !experiment.switchback) is_held_out = true;
       missed = &holdout;
     }
-    if (missed == nullptr || is_held_out) continue;
+    if (missed == nullptr || is_held_out || !checker.HasUnit(experiment.unit)) continue;
     checker.Warn(experiment.pos,
                  "holdout `" + missed->key + "` (by `" + missed->unit +
                      "`) does not hold out experiment `" + experiment.key + "` (by " +
