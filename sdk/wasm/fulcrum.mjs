@@ -36,7 +36,8 @@ export class Module {
   }
 
   get memory() {
-    if (this.view?.buffer !== this.exports.memory.buffer) {
+    // When the memory grows, its old buffer is detached and the array over it becomes empty.
+    if (this.bytes === undefined || this.bytes.length === 0) {
       this.view = new DataView(this.exports.memory.buffer);
       this.bytes = new Uint8Array(this.exports.memory.buffer);
     }
@@ -63,7 +64,8 @@ export class Module {
   /** Writes {data, size} at `at` and the text into the scratch block. */
   putText(at, text) {
     // Ids and keys are mostly ASCII and short, where a loop beats the encoder.
-    const start = this.scratch.at + this.scratch.used;
+    const { bytes, view, scratch } = this;
+    const start = scratch.at + scratch.used;
     let size = text.length;
     for (let i = 0; i < size; ++i) {
       const unit = text.charCodeAt(i);
@@ -71,12 +73,12 @@ export class Module {
         size = -1;
         break;
       }
-      this.bytes[start + i] = unit;
+      bytes[start + i] = unit;
     }
-    if (size < 0) size = encoder.encodeInto(text, this.bytes.subarray(start)).written;
-    this.take(size);
-    this.view.setUint32(at, start, true);
-    this.view.setUint32(at + 4, size, true);
+    if (size < 0) size = encoder.encodeInto(text, bytes.subarray(start)).written;
+    scratch.used += (size + 7) & ~7;
+    view.setUint32(at, start, true);
+    view.setUint32(at + 4, size, true);
   }
 
   text(at) {
@@ -145,7 +147,7 @@ export class Snapshot {
       phase: view.getInt32(out + 12, true),
       propensityPpm: view.getUint32(out + 16, true),
       detail: view.getInt32(out + 20, true),
-      block: Number(view.getBigInt64(out + 24, true)),
+      block: view.getInt32(out + 28, true) * 2 ** 32 + view.getUint32(out + 24, true),
       isEnrolled: view.getUint32(out + 32, true) === 1,
     };
   }
@@ -183,7 +185,7 @@ export class Snapshot {
     const view = module.memory;
     view.setUint32(at, CONTEXT_BYTES, true);
     view.setUint32(at + 4, 0, true);
-    view.setBigInt64(at + 8, BigInt(context.nowMs), true);
+    putInt64(view, at + 8, context.nowMs);
     module.putText(at + 16, targetingKey);
     this.putArray(at + 24, units, UNIT_BYTES, putUnit);
     this.putArray(at + 32, attributes, ATTRIBUTE_BYTES, putAttribute);
@@ -197,6 +199,17 @@ export class Snapshot {
     this.module.view.setUint32(at + 4, items.length, true);
     for (let i = 0; i < items.length; ++i) put(this.module, start + i * itemBytes, items[i]);
   }
+}
+
+// Two halves, because BigInt allocates; a number must be whole.
+function putInt64(view, at, value) {
+  if (typeof value === 'bigint') {
+    view.setBigInt64(at, value, true);
+    return;
+  }
+  if (!Number.isSafeInteger(value)) throw new Error(`${value} is not a whole number that a double holds exactly`);
+  view.setUint32(at, value >>> 0, true);
+  view.setInt32(at + 4, Math.floor(value / 2 ** 32), true);
 }
 
 // UTF-8 takes at most three bytes for each UTF-16 unit.
@@ -226,7 +239,7 @@ function putAttribute(module, at, attribute) {
   const isText = type === TYPES.string || type === TYPES.version;
   module.putText(at, attribute.key);
   module.putText(at + 8, isText ? value : '');
-  view.setBigInt64(at + 16, isText || type === TYPES.float ? 0n : BigInt(value), true);
+  putInt64(view, at + 16, isText || type === TYPES.float ? 0 : typeof value === 'number' ? value : BigInt(value));
   view.setFloat64(at + 24, type === TYPES.float ? value : 0, true);
   view.setUint32(at + 32, type, true);
   view.setUint32(at + 36, 0, true);
