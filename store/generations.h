@@ -32,6 +32,12 @@ class Generations {
     return Address(young_.insert(std::move(node)).position);
   }
 
+  // False when it was there. One probe while nothing is old.
+  bool Insert(const typename Table::value_type& value, const Key& key) {
+    if (!old_.empty() && Find(key) != nullptr) return false;
+    return young_.insert(value).second;
+  }
+
   void Put(const typename Table::value_type& value) { young_.insert(value); }
 
   // Between groups of work, so that nothing put in a group is forgotten within it.

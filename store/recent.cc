@@ -77,10 +77,6 @@ uint64_t RecentIds::HashOf(int scope, std::string_view id) {
   return core::SaltedHash({.seed = 0x6964730aull + static_cast<uint64_t>(scope)}, id);
 }
 
-bool RecentIds::Add(uint64_t hash) {
-  if (seen_.Find(hash) != nullptr) return false;
-  seen_.Put(hash);
-  return true;
-}
+bool RecentIds::Add(uint64_t hash) { return seen_.Insert(hash, hash); }
 
 }  // namespace fulcrum::store
