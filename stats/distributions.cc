@@ -114,9 +114,25 @@ double TwoSidedNormalP(double z) { return std::erfc(std::abs(z) / kSqrt2); }
 double LogTwoSidedNormalP(double z) { return kLog2 + LogNormalSf(std::abs(z)); }
 double CriticalZ(double alpha) { return NormalUpperQuantile(0.5 * alpha); }
 
+namespace {
+
+// log P(|T| > |t|) where df / t^2 is below the smallest double: the leading term of the tail.
+double LogFarTwoSidedT(double t, double df) {
+  const double log_x = std::log(df) - 2 * std::log(std::abs(t));
+  return 0.5 * df * log_x - std::log(0.5 * df) - LogBeta(0.5 * df, 0.5);
+}
+
+bool BeyondSquares(double t, double df) { return std::abs(t) > 1e140 * std::sqrt(df); }
+
+}  // namespace
+
 double TSf(double t, double df) {
   if (std::isinf(df)) return NormalSf(t);
   if (std::isinf(t)) return t > 0 ? 0.0 : 1.0;
+  if (BeyondSquares(t, df)) {
+    const double tail = 0.5 * std::exp(LogFarTwoSidedT(t, df));
+    return t > 0 ? tail : 1.0 - tail;
+  }
   const double t2 = t * t;
   // Half of I_x(df/2, 1/2) at x = df/(df + t^2); the other branch keeps digits where x is near 1.
   const double half = t2 < df ? 0.5 * bm::ibetac(0.5, 0.5 * df, t2 / (df + t2), kPolicy)
@@ -140,8 +156,13 @@ double TUpperQuantile(double tail, double df) {
   // Invert I_x(df/2, 1/2) = 2 tail; boost gives x and 1 - x, so neither end cancels.
   double one_minus_x = 0;
   const double x = bm::ibeta_inv(0.5 * df, 0.5, 2.0 * tail, &one_minus_x, kPolicy);
-  double t = x > 0 ? std::sqrt(df * one_minus_x / x) : kInfinity;
-  if (!std::isfinite(t)) return t;
+  double t = x > 0 ? std::sqrt(df) * std::sqrt(one_minus_x / x) : kInfinity;
+  if (!std::isfinite(t) || BeyondSquares(t, df)) {
+    // The leading term of the tail, inverted.
+    const double log_x =
+        2 / df * (std::log(2 * tail) + std::log(0.5 * df) + LogBeta(0.5 * df, 0.5));
+    return std::exp(0.5 * (std::log(df) - log_x));
+  }
   // Two Newton steps: at large df the inverse above is good to about 1e-12 only.
   for (int i = 0; i < 2; ++i) {
     const double density = TPdf(t, df);
@@ -158,6 +179,7 @@ double LogTwoSidedTP(double t, double df) {
   if (std::isinf(df)) return LogTwoSidedNormalP(t);
   const double p = TwoSidedTP(t, df);
   if (p > 1e-290) return std::log(p);
+  if (BeyondSquares(t, df)) return LogFarTwoSidedT(t, df);
   const double t2 = t * t;
   return LogIncompleteBetaTail(df / (df + t2), t2 / (df + t2), 0.5 * df, 0.5);
 }

@@ -285,7 +285,7 @@ double SimultaneousCriticalValue(std::span<const double> correlation, double alp
   const double sidak = CriticalZ(-std::expm1(std::log1p(-alpha) / k));
   if (joint.independent()) return sidak;
   // Sidak's value is an upper bound for every correlation (Sidak 1967).
-  return FindRoot(CriticalZ(alpha), sidak, 1e-7,
+  return FindRoot(CriticalZ(alpha), sidak, 1e-5,
                   [&](double c) { return joint.Inside(c) - (1 - alpha); });
 }
 

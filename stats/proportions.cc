@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "stats/distributions.h"
+#include "stats/roots.h"
 
 namespace fulcrum::stats {
 namespace {
@@ -13,10 +14,12 @@ double D(std::int64_t x) { return static_cast<double>(x); }
 
 double BinomialVariance(double p, double n) { return p * (1.0 - p) / n; }
 
-// Root of a continuous function with f(inside) <= 0 < f(outside), by bisection to full precision:
-// the functions here are cheap, and bisection cannot fail.
+// Where a continuous function leaves f <= 0 on the way from `inside` to `outside`. With no events
+// at all it starts at exactly 0 without leaving there; bisection walks over that.
 template <typename F>
 double Cross(double inside, double outside, F f) {
+  if (!(f(outside) > 0)) return outside;
+  if (f(inside) < 0) return FindRoot(inside, outside, 0.0, f);
   for (int i = 0; i < 200; ++i) {
     const double middle = 0.5 * (inside + outside);
     if (middle == inside || middle == outside) break;
@@ -88,6 +91,8 @@ Interval AgrestiCaffoInterval(Proportion treatment, Proportion control, double a
 ConstrainedRates ConstrainedMle(Proportion treatment, Proportion control, double delta) {
   const double x1 = D(treatment.events), n1 = treatment.Count();
   const double x2 = D(control.events), n2 = control.Count();
+  if (delta >= 1) return {1, 0};
+  if (delta <= -1) return {0, 1};
   double lo = std::max(0.0, -delta);
   double hi = std::min(1.0, 1.0 - delta);
   // Derivative of the log-likelihood in the control rate; it falls steadily from +inf to -inf.

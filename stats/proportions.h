@@ -45,7 +45,7 @@ Interval AgrestiCaffoInterval(Proportion treatment, Proportion control, double a
 Interval MiettinenNurminenInterval(Proportion treatment, Proportion control, double alpha);
 
 // Maximum likelihood rates under p_T - p_C = delta (Farrington and Manning 1990).
-// REQUIRES -1 < delta < 1.
+// REQUIRES -1 <= delta <= 1.
 struct ConstrainedRates {
   double treatment = 0;
   double control = 0;
