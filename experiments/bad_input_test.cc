@@ -54,9 +54,9 @@ void Check(const std::vector<BadCase>& cases) {
   }
 }
 
-TEST(BadInputTest, ExperimentsAreRefusedAtTheirPlace) { Check(BadExperiments()); }
+TEST(BadInputTest, ExperimentsAreRefusedAtTheirPlace) { Check(kBadExperiments); }
 
-TEST(BadInputTest, ProjectsAndMetricsAreRefusedAtTheirPlace) { Check(BadProjects()); }
+TEST(BadInputTest, ProjectsAndMetricsAreRefusedAtTheirPlace) { Check(kBadProjects); }
 
 TEST(BadInputTest, EverythingIsReportedInOneRun) {
   auto files = SampleFiles();

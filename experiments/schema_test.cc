@@ -113,6 +113,28 @@ TEST(SchemaTest, AcceptsEveryExampleAndNamesItsSchema) {
   EXPECT_GT(files, 0);
 }
 
+// The samples of docs/definitions.md: blocks that name their file in the first line.
+TEST(SchemaTest, TheDocumentedDefinitionsLoad) {
+  const std::string doc = Slurp(Root() / "docs" / "definitions.md");
+  const JsonSchema schemas = Schemas();
+  const std::string fence = "```yaml\n# ";
+  std::map<std::string, std::string> files;
+  for (size_t at = doc.find(fence); at != std::string::npos; at = doc.find(fence, at)) {
+    at += fence.size();
+    const std::string name = doc.substr(at, doc.find('\n', at) - at);
+    files[name] = doc.substr(at - 2, doc.find("```", at) - at + 2);
+  }
+  ASSERT_EQ(files.size(), 4u);
+  for (const auto& [name, text] : files) {
+    EXPECT_EQ(schemas.Check(SchemaOf(name), *Parse(text)), "") << name;
+  }
+  const LoadResult analyze = LoadAnalyzeText("analyze.yaml", files.at("analyze.yaml"));
+  for (const Diagnostic& d : analyze.diagnostics) ADD_FAILURE() << Format(d);
+  files.erase("analyze.yaml");
+  const LoadResult loaded = LoadFromFiles(files);
+  for (const Diagnostic& d : loaded.diagnostics) ADD_FAILURE() << Format(d);
+}
+
 // Rules about one value or one map; those about names declared elsewhere, positions in time and
 // sums are beyond a schema.
 bool IsWithinASchema(const std::string& message) {
@@ -196,8 +218,8 @@ bool IsWithinASchema(const std::string& message) {
 
 TEST(SchemaTest, RefusesWhatASchemaCanSee) {
   const JsonSchema schemas = Schemas();
-  std::vector<BadCase> cases = BadExperiments();
-  const std::vector<BadCase> more = BadProjects();
+  std::vector<BadCase> cases = kBadExperiments;
+  const std::vector<BadCase> more = kBadProjects;
   cases.insert(cases.end(), more.begin(), more.end());
   int seen = 0;
   for (const BadCase& bad : cases) {
