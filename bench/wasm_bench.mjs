@@ -33,7 +33,8 @@ for (const name of fs.readdirSync('tests/vectors').filter((file) => file.endsWit
     const at = snapshot.putContext(context, 64);
     const out = module.take(DECISION_BYTES);
     module.memory.setUint32(out, DECISION_BYTES, true);
-    calls.push({ snapshot, experiment: one.experiment, context, at, out, index: snapshot.experiments.get(one.experiment) ?? -1 });
+    const index = snapshot.experiments.get(one.experiment) ?? -1;
+    calls.push({ snapshot, experiment: one.experiment, context, at, out, index });
   }
 }
 module.scratch = { at: 0, size: 0, used: 0 };
@@ -52,7 +53,10 @@ const decide = module.exports.fulcrum_decide;
 const alone = median((call) => decide(call.snapshot.pointer, call.index, call.at, call.out));
 const marshalled = median((call) => call.snapshot.decide(call.experiment, call.context));
 const native = Number(execFileSync(nativePath, { encoding: 'utf8' }));
-const line = (what, ns) => console.log(`${what.padEnd(34)} ${ns.toFixed(0).padStart(6)} ns  ${(ns / native).toFixed(2)} x native`);
+function line(what, ns) {
+  const ratio = (ns / native).toFixed(2);
+  console.log(`${what.padEnd(34)} ${ns.toFixed(0).padStart(6)} ns  ${ratio} x native`);
+}
 line('native, C ABI', native);
 line('WebAssembly, context in memory', alone);
 line('WebAssembly, from JavaScript', marshalled);

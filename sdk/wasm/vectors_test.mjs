@@ -42,7 +42,8 @@ for (const name of fs.readdirSync(directory).filter((file) => file.endsWith('.js
     assert.equal(decision.block, one.expect.block, where);
     assert.equal(decision.isEnrolled, one.expect.is_enrolled, where);
     if (one.expect.variant !== null) {
-      assert.equal(snapshot.variant(one.experiment, decision.variant).key, one.expect.variant, where);
+      const { key } = snapshot.variant(one.experiment, decision.variant);
+      assert.equal(key, one.expect.variant, where);
     }
     assert.equal(snapshot.explain(one.experiment, context), one.explain, where);
     ++cases;
