@@ -186,6 +186,12 @@ class Computation {
     const Profile profile = world_.ProfileOf(user);
     const auto variants = static_cast<int>(tally->by_variant.size());
     const size_t columns = outcomes.columns().size();
+    for (const ExposedUnit& unit : units) {
+      const UnitHistory history = HistoryOf(unit, profile, factual);
+      auto& row = tally->by_variant[static_cast<size_t>(unit.variant)];
+      for (size_t c = 0; c < columns; ++c)
+        AddFact(outcomes, outcomes.columns()[c], history, &row[c]);
+    }
     std::vector<std::vector<double>> control(units.size(), std::vector<double>(columns, 0));
     for (int turn = 0; turn < variants; ++turn) {
       // The control first, so that differences to it can be taken.
@@ -197,20 +203,32 @@ class Computation {
       const std::vector<Record>& records = happened ? factual : other;
       for (size_t u = 0; u < units.size(); ++u) {
         const UnitHistory history = HistoryOf(units[u], profile, records);
-        const bool is_fact = units[u].variant == v;
         auto& row = tally->by_variant[static_cast<size_t>(v)];
         for (size_t c = 0; c < columns; ++c) {
-          AddValue(outcomes, outcomes.columns()[c], history, is_fact, turn == 0, &control[u][c],
-                   &row[c]);
+          AddValue(outcomes, outcomes.columns()[c], history, turn == 0, &control[u][c], &row[c]);
         }
       }
     }
   }
 
+  static bool Mature(const OutcomeColumn& column, const UnitHistory& history) {
+    return history.as_of_ms - history.clock_ms >= column.maturity_ms;
+  }
+
+  // As it happened: a user whose devices are in different arms has lived only this one life.
+  static void AddFact(const Outcomes& outcomes, const OutcomeColumn& column,
+                      const UnitHistory& history, Tally* tally) {
+    if (!Mature(column, history) || column.summary == Summary::kEventQuantile) return;
+    const double value = outcomes.Value(column, history);
+    if (std::isnan(value)) return;
+    tally->fact_sum += value;
+    ++tally->fact_n;
+    if (CapsByQuantile(column)) tally->factual.push_back(value);
+  }
+
   static void AddValue(const Outcomes& outcomes, const OutcomeColumn& column,
-                       const UnitHistory& history, bool is_fact, bool is_control, double* control,
-                       Tally* tally) {
-    if (history.as_of_ms - history.clock_ms < column.maturity_ms) return;
+                       const UnitHistory& history, bool is_control, double* control, Tally* tally) {
+    if (!Mature(column, history)) return;
     if (column.summary == Summary::kEventQuantile) {
       outcomes.AppendValues(column, history, &tally->values);
       ++tally->n;
@@ -220,18 +238,11 @@ class Computation {
     if (std::isnan(value)) return;
     tally->sum += value;
     ++tally->n;
-    if (is_fact) {
-      tally->fact_sum += value;
-      ++tally->fact_n;
-    }
     if (is_control) *control = value;
     const double difference = value - *control;
     tally->effect_sum += difference;
     tally->effect_squares += difference * difference;
-    if (KeepsValues(column)) {
-      tally->values.push_back(value);
-      if (is_fact) tally->factual.push_back(value);
-    }
+    if (KeepsValues(column)) tally->values.push_back(value);
   }
 
   void AddFigures(size_t e, size_t v, const ExperimentTally& tally,

@@ -19,6 +19,8 @@ namespace {
 constexpr int64_t kDays = 21;
 
 constexpr const char* kProject = R"(project: worlds
+timezone: UTC
+currency: CNY
 units: {user: {}, device: {links_to: user}}
 attributes:
   channel: {type: string}
