@@ -3,30 +3,15 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
 #include <utility>
 
 #include "core/test_random.h"
 #include "core/wire.h"
 
-namespace {
-// Counts every allocation of this test binary. Not per thread: the tests have one.
-size_t g_allocations = 0;
-}  // namespace
-
-void* operator new(size_t size) {
-  ++g_allocations;
-  void* memory = std::malloc(size == 0 ? 1 : size);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-void* operator new(size_t size, const std::nothrow_t&) noexcept { return operator new(size); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-
 namespace fulcrum::core::test {
+
+size_t AllocationCount();  // allocation_counter_test.cc
+
 namespace {
 
 // Compile-fail tests: a view into a temporary snapshot must not compile. The same expressions on a
@@ -102,7 +87,7 @@ TEST(Snapshot, DecidingDoesNotAllocate) {
     const auto snapshot = Make(world.Snapshot());
     for (int i = 0; i < 20; ++i) {
       const Context context = world.Ask();
-      const size_t before = g_allocations;
+      const size_t before = AllocationCount();
       for (int32_t e = 0; e < snapshot->experiment_count(); ++e) {
         const ExperimentHandle handle = snapshot->Find(snapshot->experiment({e}).key);
         UnitBuffer buffer;
@@ -110,13 +95,13 @@ TEST(Snapshot, DecidingDoesNotAllocate) {
         decisions += UnitIdOf(*snapshot, handle, context, &buffer).empty() ? 0 : 1;
       }
       decisions += static_cast<size_t>(HoldoutArmOf(*snapshot, 0, context));
-      ASSERT_EQ(g_allocations, before) << "seed " << seed;
+      ASSERT_EQ(AllocationCount(), before) << "seed " << seed;
     }
   }
   EXPECT_GT(decisions, 0u);
-  const size_t before = g_allocations;
+  const size_t before = AllocationCount();
   delete new int(1);
-  EXPECT_GT(g_allocations, before);  // the counter counts
+  EXPECT_GT(AllocationCount(), before);  // the counter counts
 }
 
 // The same evaluator in words: for any snapshot and context Explain agrees with Decide, and the
