@@ -101,6 +101,7 @@ bool Authorize(AppState& state, const RouteInfo& info, const Request& request, C
     return false;
   }
   caller->name = entry->key.name;
+  if ((entry->key.scopes & kScopeClient) != 0) caller->public_key = entry->key.secret;
   return true;
 }
 
@@ -164,18 +165,24 @@ void ReloadRoute(AppState& state, int64_t now_ms, Response* response) {
 }
 
 bool DispatchEvaluation(AppState& state, Route route, std::string_view parameter,
-                        const Request& request, int64_t now_ms, Response* response) {
+                        const Request& request, const Caller& caller, int64_t now_ms,
+                        Response* response) {
+  const auto published = state.published();
+  const EvaluationContext evaluation{*published, state.sticky, *state.options.store, state.metrics,
+                                     now_ms};
   switch (route) {
     case Route::kOfrepFlag:
-      EvaluateFlag(*state.published(), parameter, request.body, now_ms, &state.metrics, response);
+      EvaluateFlag(evaluation, parameter, request.body, response);
       return true;
     case Route::kOfrepBulk:
-      EvaluateAllFlags(*state.published(), request.body, request.Find("if-none-match"), {}, now_ms,
-                       &state.metrics, response);
+      EvaluateAllFlags(evaluation, request.body, request.Find("if-none-match"),
+                       StreamUri(state, caller), response);
+      return true;
+    case Route::kOfrepStream:
+      OpenStream(state, response);
       return true;
     case Route::kVariant:
-      EvaluateVariant(*state.published(), parameter, request.query, now_ms, &state.metrics,
-                      response);
+      EvaluateVariant(evaluation, parameter, request.query, response);
       return true;
     case Route::kSnapshot:
       ServeSnapshot(state, request, response);
@@ -294,7 +301,7 @@ void Serve(AppState& state, const RouteMatch& match, const Request& request, Res
     }
     parameter = decoded;
   }
-  if (DispatchEvaluation(state, match.route, parameter, request, now_ms, response)) return;
+  if (DispatchEvaluation(state, match.route, parameter, request, caller, now_ms, response)) return;
   if (DispatchIngest(state, match.route, request, now_ms, response)) return;
   DispatchRest(state, match.route, parameter, request, caller, now_ms, response);
 }
@@ -314,6 +321,9 @@ absl::StatusOr<std::unique_ptr<App>> App::Make(AppOptions options) {
   if (!state->options.keys_file.empty()) {
     FULCRUM_ASSIGN_OR_RETURN(state->keys, KeyRing::Load(state->options.keys_file));
   }
+  FULCRUM_ASSIGN_OR_RETURN(const std::vector<store::StickyAssignment> given,
+                           state->options.store->ReadSticky());
+  state->sticky.Load(given);
   FULCRUM_RETURN_IF_ERROR(ReloadProject(*state, state->options.clock->NowMs()));
   return std::unique_ptr<App>(new App(std::move(state)));
 }

@@ -14,6 +14,7 @@
 #include "server/keys.h"
 #include "server/metrics.h"
 #include "server/published.h"
+#include "server/sticky.h"
 
 namespace fulcrum::server {
 
@@ -46,6 +47,7 @@ struct AppState {
   AppOptions options;
   std::unique_ptr<KeyRing> keys;  // nullptr = no key file.
   Metrics metrics;
+  StickyTable sticky;
 
   std::shared_ptr<const Published> published() const {
     MutexLock lock(&mutex);
@@ -75,9 +77,14 @@ struct AppState {
 
 // Handlers of the routes that look at or change the state; see app.cc for who calls them.
 struct Caller {
-  std::string name;  // Of the key, or "local" without keys; for the audit.
+  std::string_view name;        // Of the key, or "local" without keys; for the audit.
+  std::string_view public_key;  // Where the key is a client's, which may stand in an address.
 };
 
+// Where this caller may be told of changes: "" where no more can be waited for, or where the key is
+// not one that may stand in an address.
+std::string StreamUri(AppState& state, const Caller& caller);
+void OpenStream(AppState& state, Response* response);
 void ServeSnapshot(AppState& state, const Request& request, Response* response);
 void ListExperiments(AppState& state, int64_t now_ms, Response* response);
 void ShowExperiment(AppState& state, std::string_view key, int64_t now_ms, Response* response);
@@ -89,6 +96,8 @@ void StopOrResume(AppState& state, core::ControlKind kind, std::string_view key,
                   const Request& request, const Caller& caller, int64_t now_ms, Response* response);
 void ShowAudit(AppState& state, const Request& request, Response* response);
 void ServeClock(AppState& state, const Request& request, Response* response);
+// The hash of the definition that was in force when the experiment started; "" = not known.
+std::string StartedHash(AppState& state, const experiments::ExperimentDefinition& definition);
 absl::Status ReloadProject(AppState& state, int64_t now_ms);
 
 // The bytes of docs/openapi.yaml as JSON, put into the program when it is built.

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/status.h"
 #include "base/text.h"
 #include "core/decide.h"
 #include "server/context_json.h"
@@ -16,6 +17,8 @@ namespace {
 using core::Decision;
 using core::ExperimentHandle;
 using core::Reason;
+
+constexpr std::string_view kUnavailable = "GENERAL";
 
 ContextBuffer& ThreadContext() {
   thread_local ContextBuffer buffer;
@@ -90,50 +93,89 @@ void AppendFailure(const FlagText& text, const ContextError& problem, std::strin
   out->append(",\"metadata\":{}}");
 }
 
+// What sticky experiments gave before goes into the context; nothing where there are none.
+void AddPriors(const EvaluationContext& evaluation, ContextBuffer* buffer) {
+  if (evaluation.published.sticky.empty()) return;
+  thread_local PriorBuffer priors;
+  evaluation.sticky.FindPriors(evaluation.published, buffer->context, &priors);
+  buffer->context.priors = priors.priors;
+}
+
+// Decides, counts, and makes what a sticky experiment gives for the first time durable. UNAVAILABLE
+// where that fails: a variant that might not be kept must not be shown.
+Decision DecideAndKeep(const EvaluationContext& evaluation, ExperimentHandle handle,
+                       ContextBuffer* buffer, ContextError* error) {
+  const core::Snapshot& snapshot = *evaluation.published.snapshot;
+  Decision decision = core::Decide(snapshot, handle, buffer->context);
+  const core::ExperimentData& data = snapshot.experiment(handle);
+  const bool drawn = decision.reason == Reason::kAssigned || decision.reason == Reason::kSingleArm;
+  if (data.is_sticky && drawn) {
+    core::UnitBuffer unit_buffer;
+    const std::string_view unit = core::UnitIdOf(snapshot, handle, buffer->context, &unit_buffer);
+    const absl::StatusOr<bool> had_another = evaluation.sticky.Keep(
+        evaluation.store, data.key, unit, data.variants[static_cast<size_t>(decision.variant)].key,
+        decision.phase);
+    if (!had_another.ok()) {
+      *error = {kUnavailable, std::string(Message(had_another.status()))};
+    } else if (*had_another) {
+      AddPriors(evaluation, buffer);
+      decision = core::Decide(snapshot, handle, buffer->context);
+    }
+  }
+  evaluation.metrics.CountEvaluation(decision.reason);
+  if (error->code.empty()) *error = ProblemOf(evaluation.published, handle, decision);
+  return decision;
+}
+
+void ReplyProblem(const ContextError& problem, std::string_view key, Response* response) {
+  const bool unavailable = problem.code == kUnavailable;
+  ReplyError(unavailable ? 503 : 400, problem.code, problem.details, response, key);
+  if (unavailable) response->Set("Retry-After", "1");
+}
+
 }  // namespace
 
-void EvaluateFlag(const Published& published, std::string_view key, std::string_view body,
-                  int64_t now_ms, Metrics* metrics, Response* response) {
+void EvaluateFlag(const EvaluationContext& evaluation, std::string_view key, std::string_view body,
+                  Response* response) {
+  const Published& published = evaluation.published;
   ContextBuffer& buffer = ThreadContext();
   ContextError error;
-  if (!ParseContext(published, body, now_ms, &buffer, &error)) {
+  if (!ParseContext(published, body, evaluation.now_ms, &buffer, &error)) {
     return ReplyError(400, error.code, error.details, response, key);
   }
+  AddPriors(evaluation, &buffer);
   const core::Snapshot& snapshot = *published.snapshot;
   const ExperimentHandle handle = snapshot.Find(key);
   if (!handle) {
-    metrics->CountEvaluation(Reason::kUnknownExperiment);
+    evaluation.metrics.CountEvaluation(Reason::kUnknownExperiment);
     return ReplyError(404, "FLAG_NOT_FOUND", "There is no experiment '" + std::string(key) + "'.",
                       response, key);
   }
-  const Decision decision = core::Decide(snapshot, handle, buffer.context);
-  metrics->CountEvaluation(decision.reason);
-  if (decision.reason == Reason::kNoUnit || decision.reason == Reason::kTypeMismatch) {
-    error = ProblemOf(published, handle, decision);
-    return ReplyError(400, error.code, error.details, response, key);
-  }
+  const Decision decision = DecideAndKeep(evaluation, handle, &buffer, &error);
+  if (!error.code.empty()) return ReplyProblem(error, key, response);
   AppendSuccess(published.flags[static_cast<size_t>(handle.index)], decision, snapshot.version(),
                 &response->body);
 }
 
-void EvaluateAllFlags(const Published& published, std::string_view body,
-                      std::string_view if_none_match, std::string_view stream_uri, int64_t now_ms,
-                      Metrics* metrics, Response* response) {
+void EvaluateAllFlags(const EvaluationContext& evaluation, std::string_view body,
+                      std::string_view if_none_match, std::string_view stream_uri,
+                      Response* response) {
+  const Published& published = evaluation.published;
   ContextBuffer& buffer = ThreadContext();
   ContextError error;
-  if (!ParseContext(published, body, now_ms, &buffer, &error)) {
+  if (!ParseContext(published, body, evaluation.now_ms, &buffer, &error)) {
     return ReplyError(400, error.code, error.details, response);
   }
+  AddPriors(evaluation, &buffer);
   const core::Snapshot& snapshot = *published.snapshot;
   std::string& out = response->body;
   out = "{\"flags\":[";
   for (int32_t i = 0; i < snapshot.experiment_count(); ++i) {
     const ExperimentHandle handle{i};
-    const Decision decision = core::Decide(snapshot, handle, buffer.context);
-    metrics->CountEvaluation(decision.reason);
+    error = {};
+    const Decision decision = DecideAndKeep(evaluation, handle, &buffer, &error);
     if (i > 0) out.push_back(',');
     const FlagText& text = published.flags[static_cast<size_t>(i)];
-    error = ProblemOf(published, handle, decision);
     if (!error.code.empty()) {
       AppendFailure(text, error, &out);
     } else {
@@ -156,12 +198,13 @@ void EvaluateAllFlags(const Published& published, std::string_view body,
   response->Set("ETag", std::move(etag));
 }
 
-void EvaluateVariant(const Published& published, std::string_view experiment,
-                     std::string_view query, int64_t now_ms, Metrics* metrics, Response* response) {
+void EvaluateVariant(const EvaluationContext& evaluation, std::string_view experiment,
+                     std::string_view query, Response* response) {
+  const Published& published = evaluation.published;
   const core::Snapshot& snapshot = *published.snapshot;
   const ExperimentHandle handle = snapshot.Find(experiment);
   if (!handle) {
-    metrics->CountEvaluation(Reason::kUnknownExperiment);
+    evaluation.metrics.CountEvaluation(Reason::kUnknownExperiment);
     return ReplyError(404, "FLAG_NOT_FOUND",
                       "There is no experiment '" + std::string(experiment) + "'.", response,
                       experiment);
@@ -174,19 +217,16 @@ void EvaluateVariant(const Published& published, std::string_view experiment,
   const std::string& kind = snapshot.data().unit_kinds.at(static_cast<size_t>(data.unit_kind));
   ContextBuffer& buffer = ThreadContext();
   ContextError error;
-  if (!ParseQueryContext(published, kind, now_ms, parameters, &buffer, &error)) {
+  if (!ParseQueryContext(published, kind, evaluation.now_ms, parameters, &buffer, &error)) {
     return ReplyError(400, error.code, error.details, response, experiment);
   }
   bool explain = false;
   for (const auto& [name, value] : parameters) explain |= name == "explain" && value != "0";
+  AddPriors(evaluation, &buffer);
+  const Decision decision = DecideAndKeep(evaluation, handle, &buffer, &error);
   core::Trace trace;
-  const Decision decision = explain ? core::Explain(snapshot, handle, buffer.context, &trace)
-                                    : core::Decide(snapshot, handle, buffer.context);
-  metrics->CountEvaluation(decision.reason);
-  error = ProblemOf(published, handle, decision);
-  if (!error.code.empty()) {
-    return ReplyError(400, error.code, error.details, response, experiment);
-  }
+  if (explain) core::Explain(snapshot, handle, buffer.context, &trace);
+  if (!error.code.empty()) return ReplyProblem(error, experiment, response);
   std::string& out = response->body;
   AppendSuccess(published.flags[static_cast<size_t>(handle.index)], decision, snapshot.version(),
                 &out);

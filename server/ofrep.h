@@ -9,21 +9,31 @@
 #include "server/http.h"
 #include "server/metrics.h"
 #include "server/published.h"
+#include "server/sticky.h"
+#include "store/store.h"
 
 namespace fulcrum::server {
 
+struct EvaluationContext {
+  const Published& published;
+  StickyTable& sticky;
+  store::Store& store;
+  Metrics& metrics;
+  int64_t now_ms = 0;
+};
+
 // POST /ofrep/v1/evaluate/flags/{key}.
-void EvaluateFlag(const Published& published, std::string_view key, std::string_view body,
-                  int64_t now_ms, Metrics* metrics, Response* response);
+void EvaluateFlag(const EvaluationContext& evaluation, std::string_view key, std::string_view body,
+                  Response* response);
 
 // POST /ofrep/v1/evaluate/flags. The ETag hashes the body, because a client keeps its ETag when
 // its attributes change. `stream_uri`: where refetch events are sent, "" = not advertised.
-void EvaluateAllFlags(const Published& published, std::string_view body,
-                      std::string_view if_none_match, std::string_view stream_uri, int64_t now_ms,
-                      Metrics* metrics, Response* response);
+void EvaluateAllFlags(const EvaluationContext& evaluation, std::string_view body,
+                      std::string_view if_none_match, std::string_view stream_uri,
+                      Response* response);
 
 // GET /v1/variant/{experiment}?unit=…&attribute=…[&explain=1].
-void EvaluateVariant(const Published& published, std::string_view experiment,
-                     std::string_view query, int64_t now_ms, Metrics* metrics, Response* response);
+void EvaluateVariant(const EvaluationContext& evaluation, std::string_view experiment,
+                     std::string_view query, Response* response);
 
 }  // namespace fulcrum::server

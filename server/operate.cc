@@ -3,7 +3,10 @@
 // What changes the state: reload, stop and resume, the clock. The control log is made durable
 // before what it says is served, so no restart can forget it.
 #include <algorithm>
+#include <cstdio>
+#include <fstream>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +14,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "core/hash.h"
 #include "server/app_state.h"
 #include "server/json_in.h"
 #include "server/reply.h"
@@ -19,6 +23,18 @@ namespace fulcrum::server {
 namespace {
 
 constexpr size_t kMaxReasonBytes = 2000;
+constexpr char kExperimentKind[] = "experiment";
+
+// The file's text, or "" where it is no longer what was loaded.
+std::string ReadIfUnchanged(const experiments::ExperimentDefinition& definition) {
+  std::ifstream file(definition.pos.file, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) return "";
+  char hash[20];
+  std::snprintf(hash, sizeof hash, "%016llx",
+                static_cast<unsigned long long>(core::Xxh3(text.str())));
+  return hash == definition.content_hash ? text.str() : "";
+}
 
 struct StopBody {
   std::string reason;
@@ -84,6 +100,23 @@ std::optional<int64_t> ReadInstant(std::string_view text) {
   return time_ms;
 }
 
+// Every definition that was ever served is kept, so that a report can say whether it changed.
+void KeepDefinitions(AppState& state, const Published& published, int64_t now_ms) {
+  for (const experiments::ExperimentDefinition& definition : published.definitions.experiments) {
+    store::DefinitionRecord record;
+    record.received_ms = now_ms;
+    record.kind = kExperimentKind;
+    record.key = definition.key;
+    record.hash = definition.content_hash;
+    record.content = ReadIfUnchanged(definition);
+    if (const absl::Status kept = state.options.store->PutDefinition(record); !kept.ok()) {
+      state.Log("the definition of " + definition.key +
+                " could not be kept, so reports cannot say whether it changed: " +
+                std::string(Message(kept)));
+    }
+  }
+}
+
 // A line for each error, so that every one can be found by its file, line and column.
 void LogRefusal(const AppState& state, std::string_view errors, std::string_view version) {
   while (!errors.empty()) {
@@ -119,8 +152,23 @@ absl::Status ReloadProject(AppState& state, int64_t now_ms) {
   state.Log("serving snapshot " + std::string((*next)->snapshot->version()) + " of " +
             state.options.project_dir + " (" +
             std::to_string((*next)->snapshot->experiment_count()) + " experiments)");
+  KeepDefinitions(state, **next, now_ms);
   state.Serve(*std::move(next));
   return absl::OkStatus();
+}
+
+std::string StartedHash(AppState& state, const experiments::ExperimentDefinition& definition) {
+  const absl::StatusOr<std::vector<store::DefinitionRecord>> records =
+      state.options.store->ReadDefinitions();
+  if (!records.ok()) return "";
+  std::string hash;
+  for (const store::DefinitionRecord& record : *records) {
+    if (record.kind != kExperimentKind || record.key != definition.key) continue;
+    // The first that is known counts even where it is of after the start.
+    const bool in_force = definition.start_ms && record.received_ms <= *definition.start_ms;
+    if (hash.empty() || in_force) hash = record.hash;
+  }
+  return hash;
 }
 
 void StopOrResume(AppState& state, core::ControlKind kind, std::string_view key,
@@ -156,7 +204,7 @@ void StopOrResume(AppState& state, core::ControlKind kind, std::string_view key,
   }
   core::ControlRecord record;
   record.ts_ms = now_ms;
-  record.actor = caller.name;
+  record.actor = std::string(caller.name);
   record.kind = kind;
   record.experiment = key;
   record.reason = body.reason;
@@ -180,7 +228,7 @@ void StopOrResume(AppState& state, core::ControlKind kind, std::string_view key,
   const std::string version((*next)->snapshot->version());
   state.Serve(*std::move(next));
   state.Log(std::string(core::ControlKindName(kind)) + " of " + std::string(key) + " by " +
-            caller.name + (body.reason.empty() ? "" : ": " + body.reason));
+            std::string(caller.name) + (body.reason.empty() ? "" : ": " + body.reason));
   response->body = "{";
   AppendName("control", &response->body);
   PrintControl(record, &response->body);

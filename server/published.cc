@@ -74,6 +74,8 @@ absl::StatusOr<std::shared_ptr<const Published>> Publish(experiments::Definition
   published->wire = core::Encode(made);
   published->wire_etag = EntityTag(published->wire);
   for (const core::ExperimentData& experiment : made.experiments) {
+    const core::ExperimentHandle handle{static_cast<int32_t>(published->flags.size())};
+    if (experiment.is_sticky) published->sticky.push_back(handle);
     published->flags.push_back(MakeFlagText(experiment));
   }
   for (const core::AttributeData& attribute : made.attributes) {

@@ -31,9 +31,10 @@ struct Published {
   std::vector<core::ControlRecord> log;  // In order of seq.
   core::Controls controls;
   std::shared_ptr<const core::Snapshot> snapshot;
-  std::string wire;             // core::Encode of it.
-  std::string wire_etag;        // Quoted.
-  std::vector<FlagText> flags;  // As the snapshot's experiments.
+  std::string wire;                            // core::Encode of it.
+  std::string wire_etag;                       // Quoted.
+  std::vector<FlagText> flags;                 // As the snapshot's experiments.
+  std::vector<core::ExperimentHandle> sticky;  // Experiments whose units may have a prior.
   absl::flat_hash_map<std::string, core::AttributeType> attributes;
   bool has_time_attributes = false;
   int64_t created_ms = 0;

@@ -89,6 +89,7 @@ absl::StatusOr<report::Report> Compute(AppState& state, const Published& publish
                            report::MakePlan(published.definitions, definition, as_of_ms));
   FULCRUM_ASSIGN_OR_RETURN(store::PlanResult result, state.options.store->Run(plan));
   report::AnalyzeOptions options;
+  options.started_hash = StartedHash(state, definition);
   options.phases = ChangedWeights(published, plan);
   return report::Analyze(published.definitions, definition, plan, result, options);
 }
