@@ -29,11 +29,25 @@ Report AnalyzeWorld(const Definitions& definitions, const ShopWorld& world,
                  options);
 }
 
+// What decides, and nothing beside it.
+Definitions LeanDefinitions(int arms = 2) {
+  Definitions definitions = ShopDefinitions(arms);
+  auto& experiment = definitions.experiments.front();
+  experiment.secondary.clear();
+  experiment.funnel.clear();
+  experiment.analysis.slices.clear();
+  return definitions;
+}
+
+Report LeanReport(const ShopWorld& world) {
+  return AnalyzeWorld(LeanDefinitions(static_cast<int>(world.units.size())), world);
+}
+
 TEST(Analyze, ShipsWhatIsClearlyBetter) {
   ShopWorld world;
-  world.units = {20000, 20000};
+  world.units = {9000, 9000};
   world.pay_factor = {1, 1.15};
-  const Report report = ShopReport(world);
+  const Report report = LeanReport(world);
   EXPECT_EQ(report.verdict.decision, Decision::kShip);
   EXPECT_EQ(report.verdict.arm, "one-page");
   EXPECT_FALSE(report.verdict.withheld);
@@ -46,9 +60,9 @@ TEST(Analyze, ShipsWhatIsClearlyBetter) {
 
 TEST(Analyze, CallsHarmHarm) {
   ShopWorld world;
-  world.units = {20000, 20000};
+  world.units = {9000, 9000};
   world.pay_factor = {1, 0.85};
-  const Report report = ShopReport(world);
+  const Report report = LeanReport(world);
   EXPECT_EQ(report.verdict.decision, Decision::kStop);
   EXPECT_EQ(report.verdict.arm, "one-page");
   EXPECT_TRUE(Has(report.verdict.reasons, ReasonCode::kPrimaryWorse));
@@ -56,10 +70,10 @@ TEST(Analyze, CallsHarmHarm) {
 
 TEST(Analyze, StopsOnABreachedGuardrailEvenWhenThePrimaryIsBetter) {
   ShopWorld world;
-  world.units = {20000, 20000};
+  world.units = {9000, 9000};
   world.pay_factor = {1, 1.15};
   world.return_factor = {1, 0.7};
-  const Report report = ShopReport(world);
+  const Report report = LeanReport(world);
   EXPECT_EQ(report.verdict.decision, Decision::kStop);
   EXPECT_TRUE(Has(report.verdict.reasons, ReasonCode::kGuardrailBreached));
   EXPECT_EQ(report.FindMetric("week_return")->comparisons.front().guardrail,
@@ -67,16 +81,16 @@ TEST(Analyze, StopsOnABreachedGuardrailEvenWhenThePrimaryIsBetter) {
 }
 
 TEST(Analyze, SaysNothingWhereThereIsNothing) {
-  const Report report = ShopReport({});
+  const Report report = LeanReport({});
   EXPECT_EQ(report.verdict.decision, Decision::kInconclusive);
   EXPECT_TRUE(Has(report.verdict.reasons, ReasonCode::kPrimaryUnclear));
 }
 
 TEST(Analyze, WithholdsTheVerdictOnASampleRatioMismatch) {
   ShopWorld world;
-  world.units = {20000, 18500};
+  world.units = {9000, 8200};
   world.pay_factor = {1, 1.15};
-  const Report report = ShopReport(world);
+  const Report report = LeanReport(world);
   EXPECT_EQ(report.verdict.decision, Decision::kBroken);
   EXPECT_TRUE(report.verdict.withheld);
   EXPECT_TRUE(report.verdict.arm.empty());
@@ -88,7 +102,7 @@ TEST(Analyze, WithholdsTheVerdictOnASampleRatioMismatch) {
 }
 
 TEST(Analyze, CallsUnevenMultiArmUnitsAndLossBroken) {
-  const Definitions definitions = ShopDefinitions();
+  const Definitions definitions = LeanDefinitions();
   const store::Plan plan = ShopPlan(definitions);
   store::PlanResult result = ShopResult(plan, {});
   result.health.arms[0].multi_arm_units = 50;
@@ -114,7 +128,7 @@ TEST(Analyze, CallsUnevenMultiArmUnitsAndLossBroken) {
 }
 
 TEST(Analyze, ExpectsEachPhaseByItsOwnWeights) {
-  const Definitions definitions = ShopDefinitions();
+  const Definitions definitions = LeanDefinitions();
   const store::Plan plan = ShopPlan(definitions);
   store::PlanResult result = ShopResult(plan, {});
   // 90 / 10 at first, then even.
@@ -134,7 +148,7 @@ TEST(Analyze, ExpectsEachPhaseByItsOwnWeights) {
 TEST(Analyze, StratifiesWhereTheWeightsChanged) {
   // The arm has no effect, but most of it was enrolled in a phase with a higher rate: pooled, it
   // looks better (Simpson); by phase, it does not.
-  Definitions definitions = ShopDefinitions();
+  Definitions definitions = LeanDefinitions();
   auto& experiment = definitions.experiments.front();
   experiment.secondary.clear();
   experiment.guardrails.clear();
@@ -177,9 +191,9 @@ TEST(Analyze, StratifiesWhereTheWeightsChanged) {
 
 TEST(Analyze, DoesNotShipBeforeThePlannedEnd) {
   ShopWorld world;
-  world.units = {20000, 20000};
+  world.units = {9000, 9000};
   world.pay_factor = {1, 1.15};
-  const Definitions definitions = ShopDefinitions();
+  const Definitions definitions = LeanDefinitions();
   const store::Plan plan = ShopPlan(definitions);
   store::PlanResult result = ShopResult(plan, world);
   result.as_of_ms = kShopStartMs + 10 * kDayMs;
@@ -195,9 +209,9 @@ TEST(Analyze, DoesNotShipBeforeThePlannedEnd) {
 
 TEST(Analyze, HoldsAnEffectAgainstTheSmallestWorthShipping) {
   ShopWorld world;
-  world.units = {40000, 40000};
+  world.units = {20000, 20000};
   world.pay_factor = {1, 1.1};
-  Definitions definitions = ShopDefinitions();
+  Definitions definitions = LeanDefinitions();
   definitions.experiments.front().decision.min_lift = 0.5;
   const Report report = AnalyzeWorld(definitions, world);
   EXPECT_EQ(report.verdict.decision, Decision::kInconclusive);
@@ -206,10 +220,10 @@ TEST(Analyze, HoldsAnEffectAgainstTheSmallestWorthShipping) {
 
 TEST(Analyze, ChoosesTheBestOfSeveralArms) {
   ShopWorld world;
-  world.units = {20000, 20000, 20000};
+  world.units = {9000, 9000, 9000};
   world.pay_factor = {1, 1.1, 1.2};
   world.register_factor = world.return_factor = {1, 1, 1};
-  const Report report = ShopReport(world);
+  const Report report = LeanReport(world);
   EXPECT_EQ(report.verdict.decision, Decision::kShip);
   EXPECT_EQ(report.verdict.arm, "two-page");
   ASSERT_FALSE(report.families.empty());
@@ -222,7 +236,7 @@ TEST(Analyze, ChoosesTheBestOfSeveralArms) {
 TEST(Analyze, NamesAChangeOfTheDefinition) {
   AnalyzeOptions options;
   options.started_hash = "0000000000000000";
-  const Report report = AnalyzeWorld(ShopDefinitions(), {}, options);
+  const Report report = AnalyzeWorld(LeanDefinitions(), {}, options);
   EXPECT_TRUE(report.experiment.definition_changed);
   EXPECT_TRUE(Has(report.verdict.reasons, ReasonCode::kDefinitionChanged));
 }

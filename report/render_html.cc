@@ -43,7 +43,8 @@ std::string Table(const ViewTable& table) {
   out += "</tr></thead>\n<tbody>\n";
   for (size_t r = 0; r < table.rows.size(); ++r) {
     const auto& row = table.rows[r];
-    out += "<tr>";
+    const bool goes_on = r + 1 < table.rows.size() && table.rows[r + 1].front().text.empty();
+    out += goes_on ? "<tr class=\"on\">" : "<tr>";
     if (r == 0 || !row.front().text.empty()) {
       const size_t span = RowSpan(table, r);
       out += "<th scope=\"row\"";

@@ -53,6 +53,7 @@ class Rule {
   Decision Conclude();
   void Overall(Verdict* verdict) const;
   bool Significant(const Comparison& c) const;
+  void Time(Verdict* verdict) const;
 
   const ExperimentDefinition& experiment_;
   const Report& report_;
@@ -197,6 +198,17 @@ void Rule::Overall(Verdict* verdict) const {
   take(Decision::kNoData);
 }
 
+void Rule::Time(Verdict* verdict) const {
+  if (!progress_.reached) {
+    verdict->days_left = progress_.days_left;
+    verdict->reasons.push_back({ReasonCode::kPlannedTimeNotReached, "", "",
+                                static_cast<double>(*progress_.days_left), std::nullopt});
+  } else if (experiment_.decision.planned_duration_ms > 0) {
+    verdict->reasons.push_back(
+        {ReasonCode::kPlannedTimeReached, "", "", std::nullopt, std::nullopt});
+  }
+}
+
 Verdict Rule::Run() {
   Verdict verdict;
   const bool any_primary =
@@ -212,14 +224,6 @@ Verdict Rule::Run() {
   if (report_.experiment.definition_changed) {
     verdict.reasons.push_back({ReasonCode::kDefinitionChanged, "", "", std::nullopt, std::nullopt});
   }
-  if (!progress_.reached) {
-    verdict.days_left = progress_.days_left;
-    verdict.reasons.push_back({ReasonCode::kPlannedTimeNotReached, "", "",
-                               static_cast<double>(*progress_.days_left), std::nullopt});
-  } else if (experiment_.decision.planned_duration_ms > 0) {
-    verdict.reasons.push_back(
-        {ReasonCode::kPlannedTimeReached, "", "", std::nullopt, std::nullopt});
-  }
   if (!report_.health.ok) {
     verdict.decision = Decision::kBroken;
     verdict.withheld = true;
@@ -232,6 +236,7 @@ Verdict Rule::Run() {
   for (const ArmVerdict& arm : verdict.arms) {
     verdict.reasons.insert(verdict.reasons.end(), arm.reasons.begin(), arm.reasons.end());
   }
+  Time(&verdict);
   return verdict;
 }
 

@@ -29,13 +29,19 @@ Tone ToneOf(Decision decision) {
   return Tone::kMuted;
 }
 
-Tone ToneOf(const Report& report, const Comparison& c) {
+// Of the effect itself; a guardrail's standing has its own.
+Tone EffectTone(const Report& report, const Comparison& c) {
+  if (report.verdict.withheld || c.status != Status::kOk) return Tone::kMuted;
+  if (c.outcome == Outcome::kBetter) return Tone::kGood;
+  return c.outcome == Outcome::kWorse ? Tone::kBad : Tone::kPlain;
+}
+
+Tone ReadingTone(const Report& report, const Comparison& c) {
   if (report.verdict.withheld || c.status != Status::kOk) return Tone::kMuted;
   if (c.guardrail == GuardrailState::kBreached) return Tone::kBad;
   if (c.guardrail == GuardrailState::kCleared) return Tone::kGood;
   if (c.guardrail == GuardrailState::kNotCleared) return Tone::kWarn;
-  if (c.outcome == Outcome::kBetter) return Tone::kGood;
-  return c.outcome == Outcome::kWorse ? Tone::kBad : Tone::kPlain;
+  return EffectTone(report, c);
 }
 
 // The figure that stands for an arm: rate, mean, ratio, quantile or time.
@@ -108,19 +114,18 @@ class MetricTable {
  private:
   std::vector<ViewCell> Row(const MetricReport& metric, size_t i, const std::string& label) const {
     const Comparison& c = metric.comparisons[i];
-    const Tone tone = ToneOf(report_, c);
     const Tone figures = report_.verdict.withheld ? Tone::kMuted : Tone::kPlain;
     std::vector<ViewCell> row;
     row.push_back({label});
     if (!one_) row.push_back({ArmName(report_, c.arm)});
     row.push_back({i == 0 ? ValueText(metric, 0) : "", figures});
     row.push_back({ValueText(metric, i + 1), figures});
-    row.push_back({EffectText(metric, c), report_.verdict.withheld ? Tone::kMuted : tone});
+    row.push_back({EffectText(metric, c), EffectTone(report_, c)});
     row.push_back({c.estimate ? FormatDifference(metric, *c.estimate, Like(metric, *c.estimate))
                               : std::string(kNothing),
                    figures});
     row.push_back({FormatP(c.p_adjusted), figures});
-    row.push_back({OutcomeWord(report_, metric, c), tone});
+    row.push_back({OutcomeWord(report_, metric, c), ReadingTone(report_, c)});
     return row;
   }
 
