@@ -226,7 +226,9 @@ std::vector<Move> MovesOf(const core::SnapshotData& before_data, size_t before_i
       b.is_sticky && after.phase != nullptr && before.unit_kind() == after.unit_kind();
   std::vector<Move> moves;
   for (const auto& [pair, share] : shares) {
-    const auto& [from, to] = pair;
+    // Not structured bindings: clang-14 cannot capture them.
+    const std::string& from = pair.first;
+    const std::string& to = pair.second;
     if (from == to || share < 1e-12) continue;
     const bool still_exists = std::any_of(b.variants.begin(), b.variants.end(),
                                           [&](const auto& v) { return v.key == from; });

@@ -44,8 +44,10 @@ segments:
   testers: {title: People who try things out, when: {tester: true}}
 metrics:
   pay_rate: {title: Paid within 7 days, kind: proportion, event: pay, window: 7d, lens: business}
-  revenue: {kind: mean, sum: [{event: pay, property: value}, {event: refund, property: value, times: -1}], window: 7d, cap: {quantile: 0.999}}
-  order_value: {kind: ratio, numerator: {event: pay, property: value}, denominator: {event: pay}, window: 7d}
+  revenue: {kind: mean, sum: [{event: pay, property: value})"
+    R"(, {event: refund, property: value, times: -1}], window: 7d, cap: {quantile: 0.999}}
+  order_value: {kind: ratio, numerator: {event: pay, property: value}, )"
+    R"(denominator: {event: pay}, window: 7d}
   funnel: {kind: funnel, stages: [browse, consult, register, order, pay, service], window: 14d}
   time_to_pay: {kind: time_to, from: exposure, to: pay, horizon: 7d}
   d7_return: {kind: retention, event: browse, from: 1d, to: 8d}
@@ -61,7 +63,8 @@ metrics:
     filter: {reason: [damaged, late], value: {gte: 1}}
     window: 7d
     direction: decrease
-  orders: {kind: count, event: order, window: {from: 0s, to: 7d}, maturity: count, covariate_window: 14d}
+  orders: {kind: count, event: order, window: {from: 0s, to: 7d})"
+    R"(, maturity: count, covariate_window: 14d}
 )";
 
 inline constexpr char kSampleExperiment[] =
