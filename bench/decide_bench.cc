@@ -5,6 +5,7 @@
 // id. Decide does the same work for experiments of any shape, plus schedule, phases and traffic.
 //
 //   build/bin/decide_bench --benchmark_repetitions=9 --benchmark_report_aggregates_only=true
+//     --benchmark_enable_random_interleaving=true    (read the CPU column, as ratios)
 #include <absl/container/flat_hash_map.h>
 #include <benchmark/benchmark.h>
 #define XXH_INLINE_ALL
