@@ -80,6 +80,11 @@ absl::StatusOr<AnalyticsSession> Analytics::Connect() {
   return session;
 }
 
+bool Analytics::is_open() {
+  MutexLock lock(&mutex_);
+  return database_ != nullptr;
+}
+
 absl::Status Analytics::Reopen() {
   std::shared_ptr<duckdb::Database> old;
   {

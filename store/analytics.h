@@ -40,6 +40,7 @@ class Analytics {
   // After a fatal error (DataLoss from any session): waits for the other sessions to end, at most
   // a few seconds, and opens the file again.
   absl::Status Reopen();
+  bool is_open();  // False after a Reopen() that failed.
 
  private:
   explicit Analytics(AnalyticsOptions options) : options_(std::move(options)) {}

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <utility>
+#include <vector>
 
 #include "base/status.h"
 #include "store/schema.h"
@@ -84,14 +85,9 @@ absl::Status Loader::Reconcile() {
     }
   }
   FULCRUM_RETURN_IF_ERROR(inbox_->StartAt(loaded));
+  FULCRUM_RETURN_IF_ERROR(CountRows(&connection));
   MutexLock lock(&mutex_);
   loaded_sequence_ = loaded;
-  FULCRUM_ASSIGN_OR_RETURN(counts_.rows_exposures,
-                           connection.QueryInt("SELECT count(*) FROM exposure_rows"));
-  FULCRUM_ASSIGN_OR_RETURN(counts_.rows_events,
-                           connection.QueryInt("SELECT count(*) FROM event_rows"));
-  FULCRUM_ASSIGN_OR_RETURN(counts_.set_aside_batches,
-                           connection.QueryInt("SELECT count(*) FROM set_aside"));
   return absl::OkStatus();
 }
 
@@ -159,7 +155,53 @@ void Loader::Loop() {
   }
 }
 
+// Stands the loader on what is durable: at the start, and after a failure, of which nobody knows
+// how far it came.
+absl::Status Loader::Refresh() {
+  if (!session_.database) {
+    FULCRUM_ASSIGN_OR_RETURN(session_, analytics_->Connect());
+  }
+  FULCRUM_RETURN_IF_ERROR(group_.Load(&session_.connection));
+  FULCRUM_ASSIGN_OR_RETURN(const int64_t watermark,
+                           session_.connection.QueryInt("SELECT sequence FROM watermark"));
+  int64_t loaded = 0;
+  {
+    MutexLock lock(&mutex_);
+    loaded = loaded_sequence_;
+  }
+  if (watermark < loaded) {
+    return absl::DataLossError("the analytical file went back from batch " +
+                               std::to_string(loaded) + " to " + std::to_string(watermark) +
+                               "; stop the program and restore the file from a copy");
+  }
+  std::vector<InboxBatch> batches;
+  if (watermark > loaded) {
+    // A commit that was reported as failed had reached the disk after all.
+    FULCRUM_RETURN_IF_ERROR(inbox_->ReadAfter(loaded, INT64_MAX, &batches));
+    std::erase_if(batches, [&](const InboxBatch& batch) { return batch.sequence > watermark; });
+    FULCRUM_RETURN_IF_ERROR(CountRows(&session_.connection));
+    AfterCommit(batches, {}, 0);
+  }
+  fresh_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status Loader::CountRows(duckdb::Connection* connection) {
+  FULCRUM_ASSIGN_OR_RETURN(const int64_t exposures,
+                           connection->QueryInt("SELECT count(*) FROM exposure_rows"));
+  FULCRUM_ASSIGN_OR_RETURN(const int64_t events,
+                           connection->QueryInt("SELECT count(*) FROM event_rows"));
+  FULCRUM_ASSIGN_OR_RETURN(const int64_t aside,
+                           connection->QueryInt("SELECT count(*) FROM set_aside"));
+  MutexLock lock(&mutex_);
+  counts_.rows_exposures = exposures;
+  counts_.rows_events = events;
+  counts_.set_aside_batches = aside;
+  return absl::OkStatus();
+}
+
 absl::Status Loader::LoadNext() {
+  if (!fresh_) FULCRUM_RETURN_IF_ERROR(Refresh());
   int64_t loaded = 0;
   {
     MutexLock lock(&mutex_);
@@ -190,10 +232,6 @@ absl::Status Loader::LoadNext() {
 }
 
 absl::Status Loader::TryGroup(const std::vector<InboxBatch>& batches, bool* found_damaged) {
-  if (!session_.database) {
-    FULCRUM_ASSIGN_OR_RETURN(session_, analytics_->Connect());
-    fresh_ = false;
-  }
   duckdb::Connection& connection = session_.connection;
   if (!fresh_) FULCRUM_RETURN_IF_ERROR(group_.Load(&connection));
   fresh_ = true;
@@ -258,8 +296,9 @@ void Loader::AfterCommit(const std::vector<InboxBatch>& batches, const LoadCount
 }
 
 void Loader::AfterFailure(const absl::Status& status) {
-  if (status.code() == absl::StatusCode::kDataLoss && session_.database) {
-    // DuckDB gave the database up (a failed write to its log, say). What is durable is intact.
+  fresh_ = false;
+  if (status.code() == absl::StatusCode::kDataLoss || !analytics_->is_open()) {
+    // DuckDB gave the database up (a failed sync of its log, say). What is durable is intact.
     session_ = AnalyticsSession();
     analytics_->Reopen().IgnoreError();
   }

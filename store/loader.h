@@ -48,6 +48,8 @@ class Loader {
   absl::Status Reconcile();
   void Loop();
   void WaitToGather();
+  absl::Status Refresh();
+  absl::Status CountRows(duckdb::Connection* connection);
   absl::Status LoadNext();
   absl::Status TryGroup(const std::vector<InboxBatch>& batches, bool* found_damaged);
   absl::Status RecordSetAside(const InboxBatch& batch, const std::string& reason);

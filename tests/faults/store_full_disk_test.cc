@@ -21,7 +21,9 @@
 namespace {
 
 std::atomic<bool> disk_is_full = false;
+std::atomic<bool> syncs_fail = false;
 std::atomic<int64_t> refused_writes = 0;
+
 // A full disk still lets bytes be overwritten in place, but a growing file is refused; refusing
 // both is the harder case and the one that copy-on-write file systems show.
 bool Refuse(int fd) {
@@ -55,6 +57,16 @@ ssize_t write(int fd, const void* data, size_t size) {
   static const auto real = Real<ssize_t (*)(int, const void*, size_t)>("write");
   return Refuse(fd) ? -1 : real(fd, data, size);
 }
+int fsync(int fd) {
+  static const auto real = Real<int (*)(int)>("fsync");
+  errno = EIO;
+  return syncs_fail ? -1 : real(fd);
+}
+int fdatasync(int fd) {
+  static const auto real = Real<int (*)(int)>("fdatasync");
+  errno = EIO;
+  return syncs_fail ? -1 : real(fd);
+}
 int fallocate(int fd, int mode, off_t offset, off_t size) {
   static const auto real = Real<int (*)(int, int, off_t, off_t)>("fallocate64");
   return Refuse(fd) ? -1 : real(fd, mode, offset, size);
@@ -73,6 +85,7 @@ class FullDisk : public ::testing::Test {
   }
   void TearDown() override {
     disk_is_full = false;
+    syncs_fail = false;
     store_.reset();
     std::error_code ignored;
     std::filesystem::remove_all(directory_, ignored);
@@ -148,6 +161,21 @@ TEST_F(FullDisk, LoadingFailsIsCountedAndGoesOn) {
     EXPECT_GT(store_->stats().load_failures, 0);
     EXPECT_NE(store_->stats().last_load_error, "");
     disk_is_full = false;
+    ASSERT_NO_FATAL_FAILURE(ExpectAllLoaded());
+  }
+  store_.reset();
+  Open();
+  ASSERT_NO_FATAL_FAILURE(ExpectAllLoaded());
+}
+
+// Worse than a full disk: bytes were written, and nobody knows whether they are durable.
+TEST_F(FullDisk, AFailingSyncLosesAndRepeatsNothing) {
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_TRUE(Append().ok());
+    syncs_fail = true;
+    EXPECT_FALSE(store_->Flush().ok());
+    EXPECT_FALSE(store_->Flush().ok());
+    syncs_fail = false;
     ASSERT_NO_FATAL_FAILURE(ExpectAllLoaded());
   }
   store_.reset();
