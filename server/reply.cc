@@ -30,7 +30,7 @@ void ReplyError(int status, std::string_view code, std::string_view details, Res
   response->status = status;
   response->content_type = "application/json";
   std::string& out = response->body;
-  out = "{";
+  out.assign(1, '{');
   if (!key.empty()) {
     out += "\"key\":";
     AppendSafe(key, &out);
@@ -72,7 +72,7 @@ void ReplyStatus(const absl::Status& status, Response* response) {
 std::string EntityTag(std::string_view bytes) {
   static constexpr char kHex[] = "0123456789abcdef";
   const uint64_t hash = core::Xxh3(bytes);
-  std::string tag = "\"";
+  std::string tag(1, '"');
   for (int shift = 60; shift >= 0; shift -= 4) tag.push_back(kHex[(hash >> shift) & 15]);
   tag.push_back('"');
   return tag;
