@@ -53,7 +53,7 @@ AssignFn DecideWith(const World& world, std::shared_ptr<const core::Snapshot> sn
     context.targeting_key = user;
     context.units = std::span(units).first(visitor.user_known ? 2 : 1);
     context.attributes = attributes;
-    context.now_ms = SliceBegin(world, visitor.now_ms, slice_ms);
+    context.now_ms = SliceBegin(world, visitor.visit_ms, slice_ms);
     for (size_t i = 0; i < experiments.size(); ++i) {
       if (!experiments[i].handle) continue;
       const core::Decision decision = core::Decide(*snapshot, experiments[i].handle, context);

@@ -14,7 +14,7 @@ namespace fulcrum::sim {
 
 // A pure and thread-safe AssignFn on a fixed snapshot. Decisions are taken at the beginning of the
 // visit's time slice of `slice_ms`, counted from the world's start, as by a server whose clock is
-// moved once per slice (1 = at the visit's own time). `world` must outlive it.
+// moved once per slice (1 = at the visit's own beginning). `world` must outlive it.
 AssignFn DecideWith(const World& world, std::shared_ptr<const core::Snapshot> snapshot,
                     int64_t slice_ms);
 

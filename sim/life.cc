@@ -32,6 +32,7 @@ struct Life::Visit {
   bool experimental = false;  // Not in the history.
   bool ordered = false;
   bool paid = false;
+  int64_t began_ms = 0;
   int64_t now_ms = 0;
   double cart_logit = 0;  // From a consultation.
   VariantEffect shown;    // The sum of what was shown so far.
@@ -201,7 +202,8 @@ void Life::RunVisit(const AssignFn& assign, std::vector<Record>* records) {
   const size_t first_record = records->size();
   Visit visit;
   visit.number = visits_++;
-  visit.now_ms = next_visit_ms_;
+  visit.began_ms = next_visit_ms_;
+  visit.now_ms = visit.began_ms;
   visit.experimental = visit.now_ms >= world_.options().start_ms;
   const auto number = static_cast<uint64_t>(visit.number);
   visit.device = profile_.devices > 1 && random_.Chance(0.35, Purpose::kDevicePick, number) ? 1 : 0;

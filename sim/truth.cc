@@ -121,6 +121,7 @@ class Computation {
     const AssignFn assign = [&](const Visitor& visitor, std::span<Assignment> assignments) {
       Visitor asking = visitor;
       // Following outcomes further, the experiment goes on as on its last day.
+      asking.visit_ms = std::min(asking.visit_ms, world_.end_ms() - 1);
       asking.now_ms = std::min(asking.now_ms, world_.end_ms() - 1);
       assign_(asking, assignments);
       if (forced >= 0 && assignments[static_cast<size_t>(forced)].variant >= 0) {

@@ -52,7 +52,8 @@ struct Visitor {
   bool user_known = false;
   bool registered = false;
   int32_t orders_before = 0;
-  int64_t now_ms = 0;
+  int64_t visit_ms = 0;  // When the visit began …
+  int64_t now_ms = 0;    // … and when it asks.
 };
 
 struct Assignment {
