@@ -36,7 +36,6 @@ void AddAnalyze(CLI::App* program, Run* run);
 void AddExport(CLI::App* program, Run* run);
 void AddSimulate(CLI::App* program, Run* run);
 void AddStats(CLI::App* program, Run* run);
-void AddSimulate(CLI::App* program, Run* run);
 
 // Prints "error: …" to stderr and gives the exit code that the kind of error has.
 int Fail(const absl::Status& status);
