@@ -115,6 +115,17 @@ double TwoSidedNormalMixtureBound(double v, double alpha, double rho) {
   return std::sqrt((v + rho) * (std::log1p(v / rho) - 2 * std::log(alpha)));
 }
 
+double LogOneSidedNormalMixture(double s, double v, double rho) {
+  return 0.5 * std::log(4 * rho / (v + rho)) + s * s / (2 * (v + rho)) +
+         LogNormalSf(-s / std::sqrt(v + rho));
+}
+
+double LogGammaPoissonMixture(double s, double v, double rho, double c) {
+  const double c2 = c * c, a = rho / c2, b = (v + rho) / c2, x = s / c + b;
+  return a * std::log(a) - LogGamma(a) - std::log(RegularisedGammaQ(a, a)) + LogGamma(x) +
+         std::log(RegularisedGammaQ(x, b)) - x * std::log(b) + v / c2;
+}
+
 double LogGammaExponentialMixture(double s, double v, double rho, double c) {
   const double c2 = c * c, a = rho / c2, b = (v + rho) / c2, x = (c * s + v) / c2;
   return a * std::log(a) - LogGamma(a) - std::log(RegularisedGammaP(a, a)) + LogGamma(b) +
@@ -140,6 +151,16 @@ double LogIncompleteBeta(double a, double b, double x) {
 }
 
 }  // namespace
+
+double OneSidedNormalMixtureBound(double v, double alpha, double rho) {
+  return SolveBound(v, alpha, kInfinity,
+                    [&](double s) { return LogOneSidedNormalMixture(s, v, rho); });
+}
+
+double GammaPoissonMixtureBound(double v, double alpha, double rho, double c) {
+  return SolveBound(v, alpha, kInfinity,
+                    [&](double s) { return LogGammaPoissonMixture(s, v, rho, c); });
+}
 
 double GammaExponentialMixtureBound(double v, double alpha, double rho, double c) {
   return SolveBound(v, alpha, kInfinity,

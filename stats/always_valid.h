@@ -67,6 +67,10 @@ double NormalMixtureRho(double v_opt, double alpha_opt);  // two-sided
 double OneSidedMixtureRho(double v_opt, double alpha_opt);
 double LogTwoSidedNormalMixture(double s, double v, double rho);
 double TwoSidedNormalMixtureBound(double v, double alpha, double rho);
+double LogOneSidedNormalMixture(double s, double v, double rho);
+double OneSidedNormalMixtureBound(double v, double alpha, double rho);
+double LogGammaPoissonMixture(double s, double v, double rho, double c);
+double GammaPoissonMixtureBound(double v, double alpha, double rho, double c);
 double LogGammaExponentialMixture(double s, double v, double rho, double c);
 double GammaExponentialMixtureBound(double v, double alpha, double rho, double c);
 // Beta-binomial mixture for increments in [-g, h].

@@ -220,29 +220,40 @@ Value UniformBoundary(const Input& in) {
   const double alpha = in.Alpha();
   const double alpha_opt = in.Has("alpha_opt") ? in.OpenProbability("alpha_opt") : alpha;
   double rho = NormalMixtureRho(v_opt, alpha_opt), log_mixture = 0, bound = 0;
+  const auto one_sided_rho = [&] {
+    if (!(alpha_opt < 0.5)) in.Fail("alpha_opt", "must be less than 0.5 for a one-sided boundary");
+    return OneSidedMixtureRho(v_opt, alpha_opt);
+  };
   if (boundary == "normal2") {
     log_mixture = LogTwoSidedNormalMixture(s, v, rho);
     bound = TwoSidedNormalMixtureBound(v, alpha, rho);
+  } else if (boundary == "normal1") {
+    rho = one_sided_rho();
+    log_mixture = LogOneSidedNormalMixture(s, v, rho);
+    bound = OneSidedNormalMixtureBound(v, alpha, rho);
   } else if (boundary.rfind("gamma-exponential", 0) == 0) {
-    if (!(alpha_opt < 0.5)) in.Fail("alpha_opt", "must be less than 0.5 for a one-sided boundary");
-    rho = OneSidedMixtureRho(v_opt, alpha_opt);
+    rho = one_sided_rho();
     const double c = in.Positive("c");
     if (!(c * s + v + rho > 0)) in.Fail("s", "is outside the range of the boundary");
     log_mixture = LogGammaExponentialMixture(s, v, rho, c);
     bound = GammaExponentialMixtureBound(v, alpha, rho, c);
+  } else if (boundary.rfind("gamma-poisson", 0) == 0) {
+    rho = one_sided_rho();
+    const double c = in.Positive("c");
+    if (!(c * s + v + rho > 0)) in.Fail("s", "is outside the range of the boundary");
+    log_mixture = LogGammaPoissonMixture(s, v, rho, c);
+    bound = GammaPoissonMixtureBound(v, alpha, rho, c);
   } else if (boundary.rfind("beta-binomial", 0) == 0) {
     const bool one_sided = boundary.size() > 3 && boundary.substr(boundary.size() - 2) == "1s";
     const double g = in.Positive("g"), h = in.Positive("h");
-    if (one_sided) {
-      if (!(alpha_opt < 0.5))
-        in.Fail("alpha_opt", "must be less than 0.5 for a one-sided boundary");
-      rho = OneSidedMixtureRho(v_opt, alpha_opt);
-    }
+    if (one_sided) rho = one_sided_rho();
     if (!(s <= v / g && s >= -v / h)) in.Fail("s", "is outside the range of the boundary");
     log_mixture = LogBetaBinomialMixture(s, v, rho, g, h, one_sided);
     bound = BetaBinomialMixtureBound(v, alpha, rho, g, h, one_sided);
   } else {
-    in.Fail("boundary", "must be normal2, gamma-exponential, beta-binomial-2s or beta-binomial-1s");
+    in.Fail(
+        "boundary",
+        "must be normal1, normal2, gamma-exponential, gamma-poisson or beta-binomial-1s or -2s");
   }
   return Value::MakeObject({{"rho", rho}, {"log_mixture", log_mixture}, {"bound", bound}});
 }

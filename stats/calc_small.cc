@@ -99,6 +99,7 @@ Value Permutation(const Input& in) {
 Value BootstrapMeans(const Input& in) {
   const auto x = in.NumbersAtLeast("x", 2), y = in.NumbersAtLeast("y", 2);
   const auto r = BootstrapMeanDiff(x, y, kReplicates, kSeed, in.Alpha());
+  if (r.reason != Reason::kNone) in.Fail("x", "and y are too large to average");
   return Value::MakeObject({{"mean", r.estimate},
                             {"se", r.se},
                             {"percentile_lo", r.percentile.lo},
@@ -122,6 +123,7 @@ Value BootstrapRatio(const Input& in) {
     return up / down;
   };
   const auto r = Bootstrap(u.size(), ratio, kReplicates, kSeed, in.Alpha());
+  if (r.reason != Reason::kNone) in.Fail("x", "and u are too large for their ratio");
   return Value::MakeObject({{"t0", r.estimate},
                             {"se", r.se},
                             {"percentile_lo", r.percentile.lo},

@@ -240,6 +240,12 @@ BootstrapResult Bootstrap(std::size_t n,
     spread.Add(draws.back());
     below += draws.back() < r.estimate ? 1.0 : draws.back() == r.estimate ? 0.5 : 0.0;
   }
+  const auto finite = [](double x) { return std::isfinite(x); };
+  if (!std::isfinite(acceleration) || !std::isfinite(spread.m2) || !std::isfinite(r.estimate) ||
+      !std::all_of(draws.begin(), draws.end(), finite)) {
+    r.reason = Reason::kInvalidInput;
+    return r;
+  }
   std::sort(draws.begin(), draws.end());
   r.se = std::sqrt(spread.Variance());
   r.percentile = {SampleQuantile(draws, alpha / 2, 7), SampleQuantile(draws, 1 - alpha / 2, 7)};
@@ -313,6 +319,11 @@ BootstrapResult BootstrapMeanDiff(std::span<const double> x, std::span<const dou
       const double mean_x = resampled(x);
       differences.emplace_back(resampled(y) - mean_x, 1.0 / replicates);
     }
+  }
+  if (!std::isfinite(r.se) || !std::all_of(differences.begin(), differences.end(),
+                                           [](const auto& a) { return std::isfinite(a.first); })) {
+    r.reason = Reason::kInvalidInput;
+    return r;
   }
   std::sort(differences.begin(), differences.end());
   r.percentile = {AtomQuantile(differences, alpha / 2), AtomQuantile(differences, 1 - alpha / 2)};

@@ -70,7 +70,8 @@ struct BootstrapResult {
   double estimate = 0;
   double se = 0;
   Interval percentile;
-  Interval bca;  // bias-corrected and accelerated, jackknife acceleration
+  Interval bca;                   // bias-corrected and accelerated, jackknife acceleration
+  Reason reason = Reason::kNone;  // kInvalidInput: the statistic overflows on some resample
 };
 // `statistic` gets row indices; `replicates` resamples of 0..n-1.
 BootstrapResult Bootstrap(std::size_t n,

@@ -495,7 +495,7 @@ TEST(Speed, AFullReportsTestsTakeMilliseconds) {
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   EXPECT_TRUE(std::isfinite(sink));
   // Generous: sanitizers and a busy machine included. Optimised it is some milliseconds.
-  EXPECT_LT(seconds.count(), 1.0);
+  EXPECT_LT(seconds.count(), 10.0);
 }
 
 }  // namespace

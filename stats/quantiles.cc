@@ -13,7 +13,9 @@ namespace fulcrum::stats {
 double SampleQuantile(std::span<const double> sorted, double p, int type) {
   const double n = static_cast<double>(sorted.size());
   const auto at = [&](double rank) {  // from 1, kept inside
-    return sorted[static_cast<std::size_t>(std::clamp(rank, 1.0, n)) - 1];
+    // Written so that a rank that is not a number cannot index outside.
+    const double inside = rank > 1 ? std::min(rank, n) : 1.0;
+    return sorted[static_cast<std::size_t>(inside) - 1];
   };
   // A product like 0.1 * 30 must count as the whole number it means.
   const double fuzz = 4 * 2.220446049250313e-16;
