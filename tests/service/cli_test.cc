@@ -82,6 +82,11 @@ TEST(Cli, MissingDataAndDirectoriesAreASentence) {
       {"analyze", "examples/hillstrom.yaml", "--input", dir / "absent.csv", "--format", "json"});
   EXPECT_EQ(analyze.exit_code, 1);
   EXPECT_THAT(analyze.err, HasSubstr("absent.csv"));
+  const Outcome absent = RunProgram(
+      {"serve", "--project", "examples/shop", "--data", dir / "absent", "--listen", "127.0.0.1:0"});
+  EXPECT_EQ(absent.exit_code, 3);
+  EXPECT_THAT(absent.err, HasSubstr("absent"));
+  std::filesystem::create_directory(dir / "data");
   const Outcome serve = RunProgram({"serve", "--project", dir / "nothing", "--data", dir / "data"});
   EXPECT_EQ(serve.exit_code, 1);
   std::ofstream(dir / "file") << "not a directory";
@@ -99,6 +104,7 @@ TEST(Cli, ASecondServerOnTheSameDataIsRefused) {
       {"serve", "--project", "examples/shop", "--data", dir / "data", "--listen", "127.0.0.1:0"});
   EXPECT_EQ(second.exit_code, 3);
   EXPECT_THAT(second.err, HasSubstr("error: "));
+  std::filesystem::create_directory(dir / "other");
   const std::string port = first.url().substr(first.url().rfind(':') + 1);
   const Outcome busy = RunProgram({"serve", "--project", "examples/shop", "--data", dir / "other",
                                    "--listen", "127.0.0.1:" + port});

@@ -36,6 +36,9 @@ std::string Id(int client, int batch, int item) {
   return "c" + std::to_string(client) + "-" + std::to_string(batch) + "-" + std::to_string(item);
 }
 
+// The same batch has the same bytes whenever it is sent: one instant for the whole run.
+const int64_t kNowMs = WallClockMs();
+
 std::string Body(int client, int batch) {
   std::string body = "{\"batch_id\":\"b" + std::to_string(client) + "-" + std::to_string(batch) +
                      "\",\"events\":[";
@@ -43,7 +46,7 @@ std::string Body(int client, int batch) {
     const std::string id = Id(client, batch, item);
     body += (item == 0 ? "" : ",");
     body += "{\"event_id\":\"" + id + "\",\"order_id\":\"" + id +
-            "\",\"name\":\"pay\",\"ts\":" + std::to_string(WallClockMs()) +
+            "\",\"name\":\"pay\",\"ts\":" + std::to_string(kNowMs) +
             ",\"unit\":{\"kind\":\"user\",\"id\":\"u" + std::to_string(batch % 97) +
             "\"},\"value\":12.5}";
   }

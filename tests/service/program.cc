@@ -72,6 +72,7 @@ ServerProcess::ServerProcess(const std::string& project, const std::string& data
   args.insert(args.end(), more.begin(), more.end());
   const std::string url_file = data + "/server.url";
   log_path_ = data + ".log";
+  std::filesystem::create_directories(data);
   std::filesystem::remove(url_file);
   pid_ = Spawn(args, "/dev/null", "/dev/null", log_path_);
   for (int i = 0; i < 3000; ++i) {
