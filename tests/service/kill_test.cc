@@ -67,7 +67,7 @@ void SendUntilDead(const std::string& url, int client, Sender* sender) {
   }
 }
 
-// How often each order_id occurs in the exported events.
+// How often each order (column unit_order) occurs in the exported events.
 std::unordered_map<std::string, int> CountIds(const std::string& path) {
   std::unordered_map<std::string, int> counts;
   std::ifstream file(path);
@@ -76,7 +76,7 @@ std::unordered_map<std::string, int> CountIds(const std::string& path) {
   size_t column = 0;
   std::stringstream header(line);
   std::string cell;
-  while (std::getline(header, cell, ',') && cell != "order_id") ++column;
+  while (std::getline(header, cell, ',') && cell != "unit_order") ++column;
   while (std::getline(file, line)) {
     std::stringstream row(line);
     for (size_t i = 0; i <= column; ++i) std::getline(row, cell, ',');
