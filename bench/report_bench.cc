@@ -9,6 +9,7 @@
 //   sliced  the same with one covariate and three slices
 //
 //   report_bench [units] [repeats]      default 1,000,000 and 3
+//   report_bench profile FILE [units]   only the plan, ten times, on a file kept at FILE
 //
 // Each runs in a process of its own, so that peak memory is its own; medians; all must agree on
 // the numbers or the run fails.
@@ -54,6 +55,7 @@ struct Answer {
 
 struct Outcome {
   double seconds = 0;
+  double cpu_seconds = 0;  // Of all threads: steadier than seconds where others use the machine.
   double peak_mb = 0;
   Answer answer;
 };
@@ -384,10 +386,21 @@ Outcome InChild(const std::function<Outcome()>& run) {
   return outcome;
 }
 
+double CpuSeconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
 Outcome Timed(const std::function<Answer()>& run) {
+  const double cpu_begin = CpuSeconds();
   const auto begin = std::chrono::steady_clock::now();
   Outcome outcome;
   outcome.answer = run();
+  outcome.cpu_seconds = CpuSeconds() - cpu_begin;
   outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return outcome;
 }
@@ -416,6 +429,17 @@ Outcome Best(int repeats, const std::function<Outcome()>& run) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 2 && std::strcmp(argv[1], "profile") == 0) {
+    const std::string file = argv[2];
+    if (!std::filesystem::exists(file)) {
+      Generate(file, argc > 3 ? std::atoll(argv[3]) : 1'000'000);
+    }
+    for (int i = 0; i < 10; ++i) {
+      const Outcome outcome = Timed([&] { return RunOurs(file, false); });
+      std::printf("%.3f s, CPU %.3f s\n", outcome.seconds, outcome.cpu_seconds);
+    }
+    return 0;
+  }
   const int64_t units = argc > 1 ? std::atoll(argv[1]) : 1'000'000;
   const int repeats = argc > 2 ? std::atoi(argv[2]) : 3;
   if (units < 1 || repeats < 1) Die("usage: report_bench [units] [repeats]");
@@ -435,8 +459,9 @@ int main(int argc, char** argv) {
   const Outcome sliced = Best(repeats, [&] { return Timed([&] { return RunOurs(path, true); }); });
   std::filesystem::remove_all(directory);
   const auto print = [&](const char* name, const Outcome& outcome, bool memory) {
-    std::printf("%-8s %8.3f s  %6.1f x floor", name, outcome.seconds,
-                outcome.seconds / floor.seconds);
+    std::printf("%-8s %8.3f s  %6.1f x floor; CPU %8.3f s  %6.1f x floor", name, outcome.seconds,
+                outcome.seconds / floor.seconds, outcome.cpu_seconds,
+                outcome.cpu_seconds / floor.cpu_seconds);
     if (memory) std::printf("  %6.0f MB peak", outcome.peak_mb);
     std::printf("\n");
   };

@@ -168,7 +168,7 @@ std::string FileDifference(const World& world) {
 }
 
 TEST(FileEventsTest, EqualsTheReferenceOnRandomWorlds) {
-  for (uint64_t seed = 0; seed < 60; ++seed) {
+  for (uint64_t seed = 0; seed < 40; ++seed) {
     const World world = WithoutWhatFilesLack(MakeWorld(seed));
     if (world.history.events.empty()) continue;
     const std::string difference = FileDifference(world);

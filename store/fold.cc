@@ -13,10 +13,31 @@
 namespace fulcrum::store {
 namespace {
 
+int64_t AddSaturated(int64_t a, int64_t b) { return b > kNever - a ? kNever : a + b; }
+
 int64_t DayStart(int64_t ts_ms) {
   const int64_t into_day = ((ts_ms % kDayMs) + kDayMs) % kDayMs;
   return ts_ms - into_day;
 }
+
+// Units come nearly sorted by day and phase, so the last map entry is nearly always the next.
+class RunningCount {
+ public:
+  void Add(int32_t phase, int64_t day_ms, ArmHealth* health) {
+    if (of_phase_ == nullptr || phase != phase_) of_phase_ = &health->units_by_phase[phase];
+    if (of_day_ == nullptr || day_ms != day_ms_) of_day_ = &health->units_by_day[day_ms];
+    phase_ = phase;
+    day_ms_ = day_ms;
+    ++*of_phase_;
+    ++*of_day_;
+  }
+
+ private:
+  int32_t phase_ = 0;
+  int64_t day_ms_ = 0;
+  double* of_phase_ = nullptr;
+  double* of_day_ = nullptr;
+};
 
 bool SatisfiedBy(const ChainStage& stage, const Literal& value) {
   return std::any_of(stage.satisfied_values.begin(), stage.satisfied_values.end(),
@@ -43,6 +64,29 @@ std::vector<uint32_t> SatisfiedStages(const Chain& chain, const FoldUnits& units
 
 }  // namespace
 
+size_t UnitStates::StrideFor(int sums, size_t chains, size_t first_times) {
+  const size_t words = 2 + static_cast<size_t>(sums) + 2 * chains + first_times;
+  for (const size_t stride : {2, 4, 8}) {
+    if (words <= stride) return stride;
+  }
+  return words;
+}
+
+void UnitStates::Reset(size_t units, int sums, size_t chains, size_t first_times) {
+  static_assert(sizeof(ChainState) == 16);
+  stride_ = StrideFor(sums, chains, first_times);
+  chains_at_ = 2 + static_cast<size_t>(sums);
+  first_times_at_ = chains_at_ + 2 * chains;
+  lines_ = {};
+  lines_.resize((units * stride_ + kLineWords - 1) / kLineWords);
+  base_ = lines_.empty() ? nullptr : lines_[0].bytes;
+  for (size_t unit = 0; unit < units; ++unit) {
+    clock_ms(unit) = kNever;
+    for (size_t c = 0; c < chains; ++c) this->chains(unit)[c] = ChainState();
+    for (size_t f = 0; f < first_times; ++f) this->first_times(unit)[f] = kNever;
+  }
+}
+
 Fold::Fold(std::unique_ptr<FoldProgram> program, std::unique_ptr<FoldUnits> units)
     : program_(std::move(program)), units_(std::move(units)) {}
 Fold::~Fold() = default;
@@ -62,13 +106,14 @@ const FoldNeeds& Fold::needs() const& { return program_->needs; }
 LiteralDictionary& Fold::dictionary() & { return units_->dictionary; }
 
 int64_t Fold::EstimateBytes(int64_t units) const {
-  int64_t per_unit = 8 + 8 + 8 + 2 + 4 + 1;
+  // Arm and phase; the state, or before it the exposure; the feeder's number of the unit.
+  int64_t per_unit = 2 + 4 + 4;
+  per_unit += 8 * static_cast<int64_t>(UnitStates::StrideFor(
+                      program_->sums, program_->chains.size(), program_->first_times.size()));
+  per_unit += 8 + 8 + 1;
   per_unit += 4 * static_cast<int64_t>(program_->needs.attributes.size());
   per_unit += 4 * static_cast<int64_t>(program_->slice_slots.size());
-  per_unit += 8 * program_->sums;
-  per_unit += 8 * static_cast<int64_t>(program_->first_times.size());
   for (const Chain& chain : program_->chains) {
-    per_unit += static_cast<int64_t>(sizeof(ChainState));
     if (chain.time_to >= 0) per_unit += static_cast<int64_t>(sizeof(FromTo));
     if (chain.any_satisfied) per_unit += 4;
   }
@@ -132,7 +177,8 @@ void Fold::CloseExposures() {
   for (uint32_t code = 1; code < excludes.size(); ++code) {
     excludes[code] = IsTrue(u.dictionary.value(code)) ? 1 : 0;
   }
-  u.clock_ms.assign(u.size(), kNever);
+  if (wants_enrolments()) u.triggered_ms.assign(u.size(), kNever);
+  std::vector<RunningCount> counts(u.health.arms.size());
   for (size_t unit = 0; unit < u.size(); ++unit) {
     if (u.arm[unit] < 0) continue;
     ArmHealth& health = u.health.arms[static_cast<size_t>(u.arm[unit])];
@@ -142,8 +188,8 @@ void Fold::CloseExposures() {
       continue;
     }
     ++health.units;
-    ++health.units_by_phase[u.phase[unit]];
-    ++health.units_by_day[DayStart(u.exposed_ms[unit])];
+    counts[static_cast<size_t>(u.arm[unit])].Add(u.phase[unit], DayStart(u.exposed_ms[unit]),
+                                                 &health);
     if ((u.flags[unit] & kMultiArm) != 0) {
       ++health.multi_arm_units;
       if (program_->plan.population.exclude_multi_arm) u.flags[unit] |= kExcluded;
@@ -158,8 +204,8 @@ void Fold::AddEnrolments(size_t size, const uint32_t* unit, const int64_t* ts_ms
   for (size_t i = 0; i < size; ++i) {
     if (unit[i] >= u.size() || u.arm[unit[i]] < 0) continue;
     if (ts_ms[i] < u.exposed_ms[unit[i]]) continue;
-    int64_t& clock_ms = u.clock_ms[unit[i]];
-    clock_ms = std::min(clock_ms, ts_ms[i]);
+    int64_t& triggered_ms = u.triggered_ms[unit[i]];
+    triggered_ms = std::min(triggered_ms, ts_ms[i]);
   }
 }
 
@@ -167,50 +213,55 @@ void Fold::CloseCohort(int64_t as_of_ms) {
   FoldUnits& u = *units_;
   u.as_of_ms = as_of_ms;
   const bool by_event = wants_enrolments();
+  u.states.Reset(u.size(), program_->sums, program_->chains.size(), program_->first_times.size());
   for (size_t unit = 0; unit < u.size(); ++unit) {
-    if (by_event) {
-      if (u.clock_ms[unit] == kNever || u.arm[unit] < 0) continue;
-      const bool counted = (u.flags[unit] & kExcluded) == 0;
-      if (counted) ++u.health.arms[static_cast<size_t>(u.arm[unit])].triggered_units;
-      u.flags[unit] |= kTriggered;
-    } else if (u.arm[unit] >= 0) {
-      u.clock_ms[unit] = u.exposed_ms[unit];
-    }
-    if ((u.flags[unit] & kExcluded) != 0) u.clock_ms[unit] = kNever;
+    if (u.arm[unit] < 0 || (u.flags[unit] & kExcluded) != 0) continue;
+    const int64_t clock_ms = by_event ? u.triggered_ms[unit] : u.exposed_ms[unit];
+    if (clock_ms == kNever) continue;
+    if (by_event) ++u.health.arms[static_cast<size_t>(u.arm[unit])].triggered_units;
+    u.states.clock_ms(unit) = clock_ms;
+    u.first_clock_ms = std::min(u.first_clock_ms, clock_ms);
+    u.last_clock_ms = std::max(u.last_clock_ms, clock_ms);
   }
   u.exposed_ms = {};
-  u.sums.assign(u.size() * static_cast<size_t>(program_->sums), 0.0);
-  u.first_times.assign(program_->first_times.size(), std::vector<int64_t>(u.size(), kNever));
-  u.chains.clear();
+  u.triggered_ms = {};
+  u.flags = {};
   u.from_to.clear();
   u.satisfied.clear();
   for (const Chain& chain : program_->chains) {
-    u.chains.emplace_back(u.size());
     u.from_to.emplace_back(chain.time_to >= 0 ? u.size() : 0);
     u.satisfied.push_back(chain.any_satisfied ? SatisfiedStages(chain, u)
                                               : std::vector<uint32_t>());
   }
 }
 
-bool Fold::Analysed(uint32_t unit) const {
-  return unit < units_->size() && units_->clock_ms[unit] != kNever;
+bool Fold::Analysed(uint32_t unit) const { return unit < units_->size() && units_->Analysed(unit); }
+
+int64_t Fold::earliest_ms() const {
+  if (program_->has_pre || units_->first_clock_ms == kNever) return 0;
+  const int64_t lo_ms = program_->needs.earliest_ms;
+  return units_->first_clock_ms + lo_ms;
 }
 
-int64_t Fold::clock_ms(uint32_t unit) const { return units_->clock_ms[unit]; }
+int64_t Fold::latest_ms() const {
+  return AddSaturated(units_->last_clock_ms, program_->needs.latest_ms);
+}
+
+int64_t Fold::clock_ms(uint32_t unit) const { return units_->states.clock_ms(unit); }
 
 bool Fold::wants_replay() const { return units_->late_units > 0 && !units_->replaying; }
 
 bool Fold::InReplay(uint32_t unit) const {
-  return unit < units_->size() && (units_->flags[unit] & kReplay) != 0;
+  return unit < units_->size() && (units_->states.flags(unit) & kReplay) != 0;
 }
 
 void Fold::BeginReplay() {
   FoldUnits& u = *units_;
   u.replaying = true;
-  for (size_t c = 0; c < u.chains.size(); ++c) {
-    for (size_t unit = 0; unit < u.size(); ++unit) {
-      if ((u.flags[unit] & kReplay) == 0) continue;
-      u.chains[c][unit] = ChainState();
+  for (size_t unit = 0; unit < u.size(); ++unit) {
+    if ((u.states.flags(unit) & kReplay) == 0) continue;
+    for (size_t c = 0; c < program_->chains.size(); ++c) {
+      u.states.chains(unit)[c] = ChainState();
       if (!u.from_to[c].empty()) u.from_to[c][unit] = FromTo();
     }
   }

@@ -8,8 +8,10 @@
 // Use: Compile, AddExposures…, CloseExposures, [AddEnrolments… where `wants_enrolments()`],
 // CloseCohort, AddEvents…, [while `wants_replay()`: BeginReplay, AddEvents… again], Finish.
 //
-// Memory: about 40 bytes a unit, 8 for each column with terms, 24 for each funnel or from-to time,
-// 12 for each event value under an event quantile; `EstimateBytes` says it before it is taken.
+// Memory: about 45 bytes a unit, 8 for each column with terms and each time from the clock, 16 for
+// each funnel, 32 for each from-to time, 4 for each attribute; `EstimateBytes` says it before it is
+// taken. Beside it 16 for each event value under an event quantile, and for each event of a unit in
+// replay.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +35,8 @@ struct FoldNeeds {
   std::vector<std::string> attributes;  // Index = attribute slot of ExposureBatch.
   std::vector<std::string> enrolments;  // Raw event names that start the clock.
   bool every_event = false;             // kHasPre: events of any name matter, as kOtherEvent.
-  bool pre_period = false;              // Events before the clock matter.
-  int64_t latest_ms = 0;                // Events at or after clock + latest_ms never matter.
+  int64_t earliest_ms = 0;              // Events before clock + earliest_ms (<= 0), and …
+  int64_t latest_ms = 0;                // … at or after clock + latest_ms never matter.
 };
 
 inline constexpr uint32_t kNoUnit = std::numeric_limits<uint32_t>::max();
@@ -94,6 +96,9 @@ class Fold {
   // Whether an event of the unit can change anything: false for units out of the analysis.
   bool Analysed(uint32_t unit) const;
   int64_t clock_ms(uint32_t unit) const;
+  // Events outside [earliest_ms(), latest_ms()) can change nothing. After CloseCohort.
+  int64_t earliest_ms() const;
+  int64_t latest_ms() const;
 
   void AddEvents(const EventBatch& batch);
 

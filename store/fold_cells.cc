@@ -49,9 +49,9 @@ std::vector<double> ComputeCaps(const FoldProgram& program, const FoldUnits& uni
     std::vector<double> values;
     const size_t sum = static_cast<size_t>(program.sum_of_column[c]);
     for (uint32_t unit = 0; unit < units.size(); ++unit) {
-      if (units.clock_ms[unit] == kNever) continue;
+      if (!units.Analysed(unit)) continue;
       if (!Mature(units, unit, program.maturity_of_column[c])) continue;
-      const double value = units.sums[size_t{unit} * static_cast<size_t>(program.sums) + sum];
+      const double value = units.states.sums(unit)[sum];
       if (value != 0 || rule.include_zeros) values.push_back(value);
     }
     if (!values.empty()) caps[c] = std::min(caps[c], QuantileType7(&values, *rule.quantile));
@@ -88,7 +88,7 @@ Slicing MakeSlicing(const FoldProgram& program, const FoldUnits& units, int slic
   std::vector<uint32_t> last_codes;
   uint32_t last_id = 0;
   for (size_t unit = 0; unit < units.size(); ++unit) {
-    if (units.clock_ms[unit] == kNever) continue;
+    if (!units.Analysed(unit)) continue;
     for (size_t s = 0; s < slots.size(); ++s) {
       codes[s] = units.attributes[static_cast<size_t>(slots[s])][unit];
     }
@@ -143,8 +143,13 @@ class CellBuilder {
       first_value_.push_back(value_count_);
       value_count_ += slicing.values.size();
     }
+    int32_t last_phase = 0;
     for (size_t unit = 0; unit < units.size(); ++unit) {
-      if (units.clock_ms[unit] != kNever) phases_.try_emplace(units.phase[unit], 0);
+      if (!units.Analysed(unit)) continue;
+      if (phases_.empty() || units.phase[unit] != last_phase) {
+        last_phase = units.phase[unit];
+        phases_.try_emplace(last_phase, 0);
+      }
     }
     for (auto& [phase, index] : phases_) index = phase_count_++;
   }
@@ -236,7 +241,7 @@ class CellBuilder {
     std::vector<double> part;
     end = std::min(end, units_.size());
     for (size_t unit = begin; unit < end; ++unit) {
-      if (units_.clock_ms[unit] == kNever) continue;
+      if (!units_.Analysed(unit)) continue;
       FULCRUM_RETURN_IF_ERROR(
           ForEachCell(static_cast<uint32_t>(unit), &row, &part,
                       [&](size_t cell, bool mature, const std::vector<double>& values) {
@@ -257,7 +262,7 @@ class CellBuilder {
         units_.attributes[static_cast<size_t>(program_.cluster_slot)];
     std::vector<uint32_t> order;
     for (uint32_t unit = 0; unit < units_.size(); ++unit) {
-      if (units_.clock_ms[unit] != kNever) order.push_back(unit);
+      if (units_.Analysed(unit)) order.push_back(unit);
     }
     std::stable_sort(order.begin(), order.end(),
                      [&](uint32_t a, uint32_t b) { return cluster[a] < cluster[b]; });

@@ -42,11 +42,10 @@ class Compiler {
     FULCRUM_RETURN_IF_ERROR(CompileSlices());
     out_.needs.enrolments = out_.plan.population.enrol_events;
     for (const EventProgram& event : out_.events) {
-      if (event.lo_ms < 0) out_.needs.pre_period = true;
+      out_.needs.earliest_ms = std::min(out_.needs.earliest_ms, event.lo_ms);
       out_.needs.latest_ms = std::max(out_.needs.latest_ms, event.hi_ms);
     }
     out_.needs.every_event = out_.has_pre;
-    out_.needs.pre_period = out_.needs.pre_period || out_.has_pre;
     return std::move(out_);
   }
 

@@ -10,10 +10,7 @@
 namespace fulcrum::store {
 namespace {
 
-constexpr size_t kBlock = 1024;
-constexpr size_t kAhead = 24;
-
-inline void Prefetch(const void* address) { __builtin_prefetch(address, 1, 1); }
+constexpr size_t kAhead = 32;  // Rows whose state is on its way from memory.
 
 struct Live {
   uint32_t row;
@@ -42,14 +39,14 @@ inline bool Amount(const AddOp& op, const EventBatch& batch, const Live& live, d
 
 void FollowChains(const FoldProgram& program, const EventProgram& event, const Live& live,
                   FoldUnits* units) {
-  if ((units->flags[live.unit] & kReplay) != 0) return;
+  if ((units->states.flags(live.unit) & kReplay) != 0) return;
   for (const StageMark& mark : event.marks) {
     const size_t c = static_cast<size_t>(mark.chain);
     const Chain& chain = program.chains[c];
     if (live.dt_ms < chain.lo_ms || live.dt_ms >= chain.hi_ms) continue;
-    ChainState& state = units->chains[c][live.unit];
+    ChainState& state = units->states.chains(live.unit)[c];
     if (live.dt_ms < state.last_ms) {
-      units->flags[live.unit] |= kReplay;
+      units->states.flags(live.unit) |= kReplay;
       ++units->late_units;
       return;
     }
@@ -62,7 +59,7 @@ void FollowChains(const FoldProgram& program, const EventProgram& event, const L
 void Apply(const FoldProgram& program, const EventBatch& batch, const Live& live,
            FoldUnits* units) {
   const EventProgram& event = program.events[live.code];
-  double* sums = units->sums.data() + size_t{live.unit} * static_cast<size_t>(program.sums);
+  double* sums = units->states.sums(live.unit);
   double amount = 0;
   for (const AddOp& op : event.sums) {
     if (Amount(op, batch, live, &amount)) sums[op.target] += amount;
@@ -74,7 +71,7 @@ void Apply(const FoldProgram& program, const EventBatch& batch, const Live& live
   }
   if (live.dt_ms >= 0) {
     for (const int f : event.first_times) {
-      int64_t& first = units->first_times[static_cast<size_t>(f)][live.unit];
+      int64_t& first = units->states.first_times(live.unit)[f];
       first = std::min(first, live.dt_ms);
     }
   }
@@ -83,7 +80,7 @@ void Apply(const FoldProgram& program, const EventBatch& batch, const Live& live
 
 // Units in replay only keep their chain events for FoldReplay.
 void Gather(const FoldProgram& program, const Live& live, FoldUnits* units) {
-  if ((units->flags[live.unit] & kReplay) == 0) return;
+  if ((units->states.flags(live.unit) & kReplay) == 0) return;
   if (program.events[live.code].marks.empty()) return;
   units->replay.push_back({live.unit, live.code, live.dt_ms});
 }
@@ -117,39 +114,25 @@ void Fold::AddEvents(const EventBatch& batch) {
   const FoldProgram& program = *program_;
   FoldUnits& units = *units_;
   const size_t unit_count = units.size();
-  Live live[kBlock];
-  for (size_t begin = 0; begin < batch.size; begin += kBlock) {
-    const size_t end = std::min(batch.size, begin + kBlock);
-    size_t count = 0;
-    for (size_t i = begin; i < end; ++i) {
-      if (i + kAhead < end && batch.unit[i + kAhead] < unit_count) {
-        __builtin_prefetch(&units.clock_ms[batch.unit[i + kAhead]], 0, 1);
-      }
-      const uint32_t unit = batch.unit[i];
-      if (unit >= unit_count) continue;
-      const int64_t clock_ms = units.clock_ms[unit];
-      if (clock_ms == kNever) continue;
-      const int64_t dt_ms = batch.ts_ms[i] - clock_ms;
-      if (program.has_pre && dt_ms < 0) units.flags[unit] |= kSeenBefore;
-      const uint32_t code = batch.code[i];
-      if (code == kOtherEvent) continue;
-      const EventProgram& event = program.events[code];
-      if (dt_ms < event.lo_ms || dt_ms >= event.hi_ms) continue;
-      live[count++] = {static_cast<uint32_t>(i), unit, code, dt_ms};
-      if (program.sums > 0) {
-        Prefetch(&units.sums[size_t{unit} * static_cast<size_t>(program.sums)]);
-      }
-      for (const StageMark& mark : event.marks) {
-        Prefetch(&units.chains[static_cast<size_t>(mark.chain)][unit]);
-      }
-      for (const int f : event.first_times) {
-        Prefetch(&units.first_times[static_cast<size_t>(f)][unit]);
-      }
+  for (size_t i = 0; i < batch.size; ++i) {
+    if (i + kAhead < batch.size && batch.unit[i + kAhead] < unit_count) {
+      units.states.Prefetch(batch.unit[i + kAhead]);
     }
+    const uint32_t unit = batch.unit[i];
+    if (unit >= unit_count) continue;
+    const int64_t clock_ms = units.states.clock_ms(unit);
+    if (clock_ms == kNever) continue;
+    const int64_t dt_ms = batch.ts_ms[i] - clock_ms;
+    if (program.has_pre && dt_ms < 0) units.states.flags(unit) |= kSeenBefore;
+    const uint32_t code = batch.code[i];
+    if (code == kOtherEvent) continue;
+    const EventProgram& event = program.events[code];
+    if (dt_ms < event.lo_ms || dt_ms >= event.hi_ms) continue;
+    const Live live{static_cast<uint32_t>(i), unit, code, dt_ms};
     if (units.replaying) {
-      for (size_t k = 0; k < count; ++k) Gather(program, live[k], &units);
+      Gather(program, live, &units);
     } else {
-      for (size_t k = 0; k < count; ++k) Apply(program, batch, live[k], &units);
+      Apply(program, batch, live, &units);
     }
   }
 }
@@ -166,7 +149,7 @@ void FoldReplay(const FoldProgram& program, FoldUnits* units) {
       if (event.dt_ms < chain.lo_ms || event.dt_ms >= chain.hi_ms) continue;
       const uint32_t satisfied = units->satisfied[c].empty() ? 0 : units->satisfied[c][event.unit];
       FromTo* from_to = units->from_to[c].empty() ? nullptr : &units->from_to[c][event.unit];
-      AdvanceChain(chain, satisfied, mark.stages, event.dt_ms, &units->chains[c][event.unit],
+      AdvanceChain(chain, satisfied, mark.stages, event.dt_ms, &units->states.chains(event.unit)[c],
                    from_to);
     }
   }
@@ -175,7 +158,7 @@ void FoldReplay(const FoldProgram& program, FoldUnits* units) {
 
 void FillRow(const FoldProgram& program, const FoldUnits& units, uint32_t unit, double* row) {
   const std::vector<Column>& columns = program.plan.columns;
-  const double* sums = units.sums.data() + size_t{unit} * static_cast<size_t>(program.sums);
+  const double* sums = units.states.sums(unit);
   for (size_t c = 0; c < columns.size(); ++c) {
     const Column& column = columns[c];
     switch (column.kind) {
@@ -187,12 +170,12 @@ void FillRow(const FoldProgram& program, const FoldUnits& units, uint32_t unit, 
         row[c] = sums[program.sum_of_column[c]] >= column.threshold ? 1 : 0;
         break;
       case ColumnKind::kHasPre:
-        row[c] = (units.flags[unit] & kSeenBefore) != 0 ? 1 : 0;
+        row[c] = (units.states.flags(unit) & kSeenBefore) != 0 ? 1 : 0;
         break;
       case ColumnKind::kStage: {
         const size_t chain =
             static_cast<size_t>(program.chain_of_funnel[static_cast<size_t>(column.funnel)]);
-        ChainState state = units.chains[chain][unit];
+        ChainState state = units.states.chains(unit)[chain];
         if (!units.satisfied[chain].empty()) {
           // Attributes may satisfy stages of a unit that never did anything.
           AdvanceChain(program.chains[chain], units.satisfied[chain][unit], 0, state.last_ms,

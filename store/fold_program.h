@@ -4,6 +4,7 @@
 // Included by fold*.cc only.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -107,15 +108,59 @@ struct ReplayEvent {
   int64_t dt_ms;
 };
 
+// What events change, one record a unit, so that an event costs one or two cache lines: clock,
+// flags, sums, chain states, first times. A record of up to a line never straddles two.
+class UnitStates {
+ public:
+  void Reset(size_t units, int sums, size_t chains, size_t first_times);
+  int64_t& clock_ms(size_t unit) { return *At<int64_t>(unit, 0); }
+  int64_t clock_ms(size_t unit) const { return *At<int64_t>(unit, 0); }
+  uint64_t& flags(size_t unit) { return *At<uint64_t>(unit, 1); }
+  uint64_t flags(size_t unit) const { return *At<uint64_t>(unit, 1); }
+  double* sums(size_t unit) { return At<double>(unit, 2); }
+  const double* sums(size_t unit) const { return At<double>(unit, 2); }
+  ChainState* chains(size_t unit) { return At<ChainState>(unit, chains_at_); }
+  const ChainState* chains(size_t unit) const { return At<ChainState>(unit, chains_at_); }
+  int64_t* first_times(size_t unit) { return At<int64_t>(unit, first_times_at_); }
+  const int64_t* first_times(size_t unit) const { return At<int64_t>(unit, first_times_at_); }
+
+  void Prefetch(size_t unit) const {
+    const auto* record = At<char>(unit, 0);
+    __builtin_prefetch(record, 1, 1);
+    if (stride_ > kLineWords) __builtin_prefetch(record + sizeof(Line), 1, 1);
+  }
+  static size_t StrideFor(int sums, size_t chains, size_t first_times);
+
+ private:
+  static constexpr size_t kLineWords = 8;
+  struct alignas(64) Line {
+    std::byte bytes[64];
+  };
+  template <typename T>
+  T* At(size_t unit, size_t word) {
+    return reinterpret_cast<T*>(base_ + (unit * stride_ + word) * 8);
+  }
+  template <typename T>
+  const T* At(size_t unit, size_t word) const {
+    return reinterpret_cast<const T*>(base_ + (unit * stride_ + word) * 8);
+  }
+  std::vector<Line> lines_;
+  std::byte* base_ = nullptr;
+  size_t stride_ = 0;  // In words of 8 bytes.
+  size_t chains_at_ = 0;
+  size_t first_times_at_ = 0;
+};
+
 // Columns over units, by unit index.
 struct FoldUnits {
   LiteralDictionary dictionary;
   std::vector<int64_t> exposed_ms;
   std::vector<int64_t> exposed_sequence;
-  std::vector<int64_t> clock_ms;  // kNever = not in the analysis.
-  std::vector<int16_t> arm;       // -1 = never seen in a known arm.
+  std::vector<int64_t> triggered_ms;  // Enrolment by event, until the cohort is closed.
+  UnitStates states;                  // From CloseCohort on; clock kNever = not in the analysis.
+  std::vector<int16_t> arm;           // -1 = never seen in a known arm.
   std::vector<int32_t> phase;
-  std::vector<uint8_t> flags;
+  std::vector<uint8_t> flags;                         // Until the cohort is closed.
   std::vector<std::vector<uint32_t>> attributes;      // [slot][unit]
   std::vector<double> sums;                           // [unit * program.sums + s]
   std::vector<std::vector<ChainState>> chains;        // [chain][unit]
@@ -127,9 +172,12 @@ struct FoldUnits {
   bool replaying = false;
   int64_t as_of_ms = 0;
   int64_t late_units = 0;
+  int64_t first_clock_ms = kNever;
+  int64_t last_clock_ms = 0;
   Health health;
 
   size_t size() const { return arm.size(); }
+  bool Analysed(size_t unit) const { return states.clock_ms(unit) != kNever; }
 };
 
 // Follows `chain` with an event that reaches `stages` (0: only what attributes satisfy).
@@ -146,7 +194,7 @@ void FillRow(const FoldProgram& program, const FoldUnits& units, uint32_t unit, 
 // ---------------------------------------------------------------------------------------
 
 inline bool Mature(const FoldUnits& units, uint32_t unit, int64_t maturity_ms) {
-  return units.as_of_ms - units.clock_ms[unit] >= maturity_ms;
+  return units.as_of_ms - units.states.clock_ms(unit) >= maturity_ms;
 }
 
 std::vector<double> ComputeCaps(const FoldProgram& program, const FoldUnits& units);

@@ -150,11 +150,11 @@ std::vector<SurvivalTable> ComputeSurvival(const FoldProgram& program, const Fol
     const TimeToSpec& spec = program.plan.time_to[static_cast<size_t>(time_to)];
     std::vector<std::vector<Followed>> by_arm(arms);
     for (uint32_t unit = 0; unit < units.size(); ++unit) {
-      if (units.clock_ms[unit] == kNever) continue;
+      if (!units.Analysed(unit)) continue;
       const Span span = span_of(unit);
       if (span.start_ms == kNever) continue;
       const int64_t watched_ms =
-          std::max<int64_t>(0, units.as_of_ms - units.clock_ms[unit] - span.start_ms);
+          std::max<int64_t>(0, units.as_of_ms - units.states.clock_ms(unit) - span.start_ms);
       Followed followed{std::min(watched_ms, spec.horizon_ms), false};
       if (span.end_ms != kNever) {
         const int64_t time_ms = span.end_ms - span.start_ms;
@@ -171,7 +171,7 @@ std::vector<SurvivalTable> ComputeSurvival(const FoldProgram& program, const Fol
   };
   for (size_t f = 0; f < program.first_times.size(); ++f) {
     build(program.first_times[f], [&](uint32_t unit) {
-      return Span{0, units.first_times[f][unit]};
+      return Span{0, units.states.first_times(unit)[f]};
     });
   }
   for (size_t c = 0; c < program.chains.size(); ++c) {
@@ -205,7 +205,7 @@ std::vector<QuantileResult> ComputeQuantiles(const FoldProgram& program, const F
     } else {
       const size_t c = static_cast<size_t>(spec.column);
       for (uint32_t unit = 0; unit < units.size(); ++unit) {
-        if (units.clock_ms[unit] == kNever) continue;
+        if (!units.Analysed(unit)) continue;
         FillRow(program, units, unit, row.data());
         add(unit, std::min(row[c], caps[c]));
       }

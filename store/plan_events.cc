@@ -3,6 +3,7 @@
 // Events out of the database. DuckDB reads coded columns of the rows that can matter; here ids
 // become the fold's units by array look-ups, links included, and filters become bits.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <optional>
 
@@ -168,15 +169,8 @@ class EventReader {
       std::vector<double>& buffer = value_buffers_[v];
       buffer.assign(rows_.size(), kAbsentValue);
       for (const Slots& place : values_[v]) {
-        for (size_t i = 0; i < rows_.size(); ++i) {
-          if (buffer[i] == buffer[i]) continue;  // An earlier place has it.
-          const int64_t row = rows_[i];
-          if (place.number >= 0 && !chunk.is_null(place.number, row)) {
-            buffer[i] = chunk.data<double>(place.number)[row];
-          } else if (place.boolean >= 0 && !chunk.is_null(place.boolean, row)) {
-            buffer[i] = chunk.data<bool>(place.boolean)[row] ? 1 : 0;
-          }
-        }
+        if (place.number >= 0) FillAbsent<double>(chunk, place.number, &buffer);
+        if (place.boolean >= 0) FillAbsent<bool>(chunk, place.boolean, &buffer);
       }
       values->push_back(buffer.data());
     }
@@ -194,6 +188,19 @@ class EventReader {
   }
 
  private:
+  // Where no earlier place had a value.
+  template <typename T>
+  void FillAbsent(const duckdb::Chunk& chunk, int column, std::vector<double>* buffer) const {
+    const T* data = chunk.data<T>(column);
+    const uint64_t* validity = chunk.validity(column);
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      double& value = (*buffer)[i];
+      if (std::isnan(value) && duckdb::Chunk::IsValid(validity, rows_[i])) {
+        value = static_cast<double>(data[rows_[i]]);
+      }
+    }
+  }
+
   void AddUnit(uint32_t unit, size_t begin, int64_t row) {
     if (unit == kNoUnit) return;
     for (size_t i = begin; i < units_.size(); ++i) {
@@ -389,6 +396,11 @@ absl::Status ScanEvents(duckdb::Connection& connection, const Scope& scope,
   EventReader reader(connection, scope, routes);
   FULCRUM_RETURN_IF_ERROR(reader.Open(needs, false));
   std::string where = scope.Where();
+  // Rows that no unit's windows reach: whole row groups are skipped by their times.
+  if (fold->earliest_ms() > 0) where += " AND ts_ms >= " + std::to_string(fold->earliest_ms());
+  if (fold->latest_ms() != std::numeric_limits<int64_t>::max()) {
+    where += " AND ts_ms < " + std::to_string(fold->latest_ms());
+  }
   if (!needs.every_event || replay) where += names.value_or(" AND false");
   FULCRUM_ASSIGN_OR_RETURN(duckdb::Result rows, connection.Stream(reader.Sql(where)));
   std::vector<int64_t> ts_ms;

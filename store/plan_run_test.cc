@@ -90,7 +90,7 @@ std::string StoreDifference(const World& world) {
 
 TEST(PlanRunTest, AStoreEqualsTheReferenceOnRandomWorlds) {
   const char* count = std::getenv("FULCRUM_WORLDS");
-  const uint64_t worlds = count == nullptr ? 40 : std::stoull(count);
+  const uint64_t worlds = count == nullptr ? 25 : std::stoull(count);
   for (uint64_t seed = 0; seed < worlds; ++seed) {
     const World world = MakeWorld(seed);
     const std::string difference = StoreDifference(world);
