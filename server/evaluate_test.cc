@@ -225,5 +225,104 @@ TEST(Cors, PreflightsAreAnsweredWithoutCredentials) {
   }
 }
 
+constexpr char kSticky[] = R"(experiment: sticky
+title: Sticky
+hypothesis: People stay where they were.
+owner: test team
+salt: sticky-1
+unit: user
+sticky: true
+audience:
+  channel: {in: [search]}
+variants:
+  a: {weight: 1, control: true, value: a}
+  b: {weight: 1, value: b}
+primary: [pay_rate]
+)";
+
+TEST(Sticky, AUnitKeepsItsVariantWhenItsAttributesChangeAndAfterARestart) {
+  TestApp test;
+  test.directory.Write("experiments/sticky.yaml", kSticky);
+  ASSERT_TRUE(test.app->Reload().ok());
+  const std::string path = std::string(kFlag) + "sticky";
+  const json first = Body(test.Post(path, ContextOf("u1", R"(,"channel":"search")")));
+  ASSERT_TRUE(first.contains("variant")) << first;
+  const auto check = [&] {
+    const json moved = Body(test.Post(path, ContextOf("u1", R"(,"channel":"social")")));
+    EXPECT_EQ(moved["variant"], first["variant"]);
+    EXPECT_EQ(moved["metadata"]["detail"], "sticky");
+    EXPECT_EQ(moved["metadata"]["exposure"], true);
+    // Whoever was never in does not come in.
+    EXPECT_FALSE(
+        Body(test.Post(path, ContextOf("u2", R"(,"channel":"social")"))).contains("variant"));
+    for (const json& flag :
+         Body(test.Post(kBulk, ContextOf("u1", R"(,"channel":"social")")))["flags"]) {
+      if (flag["key"] == "sticky") {
+        EXPECT_EQ(flag["variant"], first["variant"]);
+      }
+    }
+  };
+  check();
+  AppOptions options;
+  options.project_dir = test.directory.path();
+  options.store = &test.store;
+  options.clock = &test.clock;
+  options.log = [](std::string_view) {};
+  test.app = *App::Make(options);
+  check();
+}
+
+TEST(Sticky, WhatCannotBeKeptIsNotGiven) {
+  TestApp test;
+  test.directory.Write("experiments/sticky.yaml", kSticky);
+  ASSERT_TRUE(test.app->Reload().ok());
+  test.store.FailWith(absl::UnavailableError("the disk is full"));
+  const Response response =
+      test.Post(std::string(kFlag) + "sticky", ContextOf("u1", R"(,"channel":"search")"));
+  EXPECT_EQ(response.status, 503);
+  EXPECT_EQ(response.Get("Retry-After"), "1");
+  EXPECT_FALSE(Body(response).contains("variant"));
+}
+
+TEST(Stream, TellsOfAnotherSnapshotAndIsAdvertisedWhileThereIsAPlace) {
+  Limits limits;
+  limits.max_long_polls = 1;
+  TestApp test("", limits);
+  const json before = Body(test.Post(kBulk, ContextOf("u1")));
+  ASSERT_EQ(before["eventStreams"][0]["endpoint"]["requestUri"], "/ofrep/v1/stream");
+  Response open = test.Get("/ofrep/v1/stream");
+  ASSERT_NE(open.stream, nullptr);
+  EXPECT_EQ(open.content_type, "text/event-stream");
+  EXPECT_FALSE(Body(test.Post(kBulk, ContextOf("u1"))).contains("eventStreams"));
+  EXPECT_EQ(test.Get("/ofrep/v1/stream").status, 503);
+
+  std::string bytes;
+  EXPECT_TRUE(open.stream->Next(&bytes));
+  EXPECT_EQ(bytes.front(), ':');  // A comment.
+  test.Post("/v1/experiments/price/stop", "");
+  bytes.clear();
+  EXPECT_TRUE(open.stream->Next(&bytes));
+  EXPECT_EQ(bytes.find("id: 1\nevent: message\ndata: {\"type\":\"refetchEvaluation\""), 0u)
+      << bytes;
+  EXPECT_TRUE(bytes.ends_with("}\n\n"));
+  test.app->BeginDrain();
+  EXPECT_FALSE(open.stream->Next(&bytes));
+  open.stream.reset();
+  EXPECT_EQ(test.Get("/ofrep/v1/stream").status, 200);
+}
+
+TEST(Stream, AddressesCarryPublicKeysOnly) {
+  TestApp test(R"({"keys":[{"name":"web","key":"public key/1","scopes":["client"]},
+                           {"name":"backend","key":"secret-key-1","scopes":["server"]}]})");
+  const auto bulk = [&](const char* key) {
+    return Body(test.Send("POST", kBulk, ContextOf("u1"), {{"X-API-Key", key}}));
+  };
+  EXPECT_EQ(bulk("public key/1")["eventStreams"][0]["endpoint"]["requestUri"],
+            "/ofrep/v1/stream?token=public%20key%2F1");
+  EXPECT_FALSE(bulk("secret-key-1").contains("eventStreams"));
+  EXPECT_EQ(test.Get("/ofrep/v1/stream?token=public%20key%2F1").status, 200);
+  EXPECT_EQ(test.Get("/ofrep/v1/stream?token=nothing-known").status, 401);
+}
+
 }  // namespace
 }  // namespace fulcrum::server

@@ -208,6 +208,35 @@ TEST(Service, WaitingForNewsTakesNoOnesPlace) {
   EXPECT_EQ(news.load(), 2);
 }
 
+TEST(Service, StreamsReachTheClientAndEndWithTheServer) {
+  Service service;
+  std::string received;
+  std::atomic<bool> connected{false};
+  std::thread listening([&] {
+    service.Connect()->Get("/ofrep/v1/stream", [&](const char* bytes, size_t size) {
+      received.append(bytes, size);
+      connected = true;
+      return received.find("refetchEvaluation") == std::string::npos;
+    });
+  });
+  for (int i = 0; i < 100 && !connected; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_TRUE(connected);
+  ASSERT_EQ(service.Connect()->Post("/v1/experiments/price/stop")->status, 200);
+  listening.join();
+  EXPECT_NE(received.find("event: message\ndata: {"), std::string::npos) << received;
+
+  std::thread open([&] {
+    service.Connect()->Get("/ofrep/v1/stream", [](const char*, size_t) { return true; });
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  const auto begin = std::chrono::steady_clock::now();
+  service.server->Stop();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(3));
+  open.join();
+}
+
 TEST(Service, DrainsWhatIsUnderWayAndThenIsGone) {
   Service service;
   const int port = service.server->port();

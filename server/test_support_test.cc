@@ -133,6 +133,11 @@ absl::StatusOr<store::AppendResult> FakeStore::Append(const store::AppendRequest
     }
     batches_[std::string(request.batch_id)] = {request.body_hash, sequence_ + 1};
   }
+  // The lock is held while the batch is read; lambdas are analysed as if it were not.
+  auto& events = events_;
+  auto& exposures = exposures_;
+  auto& links = links_;
+  int& client_counts = client_counts_;
   store::BatchVisitor visitor;
   visitor.event = [&](const store::EventView& event) {
     KeptEvent kept{std::string(event.name), std::string(event.event_id),
@@ -143,7 +148,7 @@ absl::StatusOr<store::AppendResult> FakeStore::Append(const store::AppendRequest
     kept.has_value = event.value.has_value();
     kept.value = event.value.value_or(0);
     kept.properties = ToMap(event.properties);
-    events_.push_back(std::move(kept));
+    events.push_back(std::move(kept));
   };
   visitor.exposure = [&](const store::ExposureView& exposure) {
     KeptExposure kept{std::string(exposure.experiment),  std::string(exposure.variant),
@@ -153,13 +158,13 @@ absl::StatusOr<store::AppendResult> FakeStore::Append(const store::AppendRequest
     kept.phase = exposure.phase;
     kept.propensity = exposure.propensity;
     kept.attributes = ToMap(exposure.attributes);
-    exposures_.push_back(std::move(kept));
+    exposures.push_back(std::move(kept));
   };
   visitor.link = [&](const store::LinkView& link) {
-    links_.push_back({std::string(link.anonymous.kind), std::string(link.anonymous.id),
-                      std::string(link.known.kind), std::string(link.known.id)});
+    links.push_back({std::string(link.anonymous.kind), std::string(link.anonymous.id),
+                     std::string(link.known.kind), std::string(link.known.id)});
   };
-  visitor.client_counts = [&](const store::ClientCountsView&) { ++client_counts_; };
+  visitor.client_counts = [&](const store::ClientCountsView&) { ++client_counts; };
   std::string error;
   if (!store::ReadBatch(request.payload, visitor, &error)) return absl::InternalError(error);
   return store::AppendResult{++sequence_, false};
@@ -180,6 +185,7 @@ absl::StatusOr<std::vector<core::ControlRecord>> FakeStore::ReadControls() {
 absl::Status FakeStore::PutSticky(std::string_view experiment, std::string_view unit,
                                   std::string_view variant, int32_t phase) {
   MutexLock lock(&mutex_);
+  if (!failure_.ok()) return failure_;
   for (const store::StickyAssignment& kept : sticky_) {
     if (kept.experiment == experiment && kept.unit == unit) return absl::OkStatus();
   }
