@@ -19,7 +19,7 @@
 namespace fulcrum::cli {
 
 struct SimulateOptions {
-  uint64_t seed = 20260302;
+  uint64_t seed = 7;
   int64_t users = 20000;
   int64_t days = 28;          // After the earliest start of an experiment.
   int64_t history_days = 14;  // Before it.

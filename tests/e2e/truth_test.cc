@@ -9,13 +9,17 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "base/time.h"
 #include "report/analyze.h"
@@ -29,6 +33,7 @@ namespace {
 
 constexpr int64_t kFirstStartMs = 1772380800000;  // 2026-03-02T00:00:00+08:00, a Monday.
 constexpr int64_t kSpacingMs = 35 * kDayMs;       // Whole weeks: the seasons fall alike.
+constexpr int kWorldsPerStore = 40;               // Many experiments in one store, yet quick scans.
 constexpr uint64_t kSeed = 20260302;
 
 // FULCRUM_TRUTH_WORLDS sets how many; the nightly run asks for more.
@@ -52,11 +57,46 @@ bool Holds(std::optional<double> lower, std::optional<double> upper, double trut
   return lower && upper && *lower <= truth && truth <= *upper;
 }
 
+// A world after its way through the store, and what the report and the simulator make of it.
+struct Outcome {
+  std::unique_ptr<SmallWorld> small;
+  std::vector<store::Plan> plans;
+  std::vector<store::PlanResult> results;
+  std::vector<report::Report> reports;
+  sim::Truth truth;
+};
+
+// Pure work on every outcome, on two threads.
+void Analyse(std::vector<Outcome>* outcomes) {
+  std::atomic<size_t> next{0};
+  const auto work = [&] {
+    for (size_t i = next++; i < outcomes->size(); i = next++) {
+      Outcome& outcome = (*outcomes)[i];
+      const SmallWorld& small = *outcome.small;
+      outcome.truth = sim::ComputeTruth(*small.world, small.assign, {});
+      for (int e = 0; e < 2; ++e) {
+        const auto index = static_cast<size_t>(e);
+        outcome.reports.push_back(report::Analyze(small.definitions, small.experiment(e),
+                                                  outcome.plans[index], outcome.results[index]));
+      }
+    }
+  };
+  std::thread other(work);
+  work();
+  other.join();
+}
+
 class Truths : public testing::Test {
  protected:
-  void SetUp() override {
-    directory_ =
-        std::filesystem::temp_directory_path() / ("fulcrum-truth-" + std::to_string(::getpid()));
+  void SetUp() override { OpenFresh(); }
+
+  void TearDown() override { Discard(); }
+
+  // Closes and removes the store, if there is one, and opens an empty one.
+  void OpenFresh() {
+    Discard();
+    directory_ = std::filesystem::temp_directory_path() /
+                 ("fulcrum-truth-" + std::to_string(::getpid()) + "-" + std::to_string(++stores_));
     std::filesystem::create_directories(directory_);
     store::EmbeddedOptions options;
     options.directory = directory_.string();
@@ -65,26 +105,36 @@ class Truths : public testing::Test {
     store_ = *std::move(opened);
   }
 
-  void TearDown() override {
+  void Discard() {
     store_.reset();
     std::error_code ignored;
-    std::filesystem::remove_all(directory_, ignored);
+    if (!directory_.empty()) std::filesystem::remove_all(directory_, ignored);
   }
 
-  // What the store and the report make of one experiment of the world at its end.
-  std::optional<report::Report> ReportOf(const SmallWorld& small, int index) {
-    const auto plan =
-        report::MakePlan(small.definitions, small.experiment(index), small.world->end_ms());
-    EXPECT_TRUE(plan.ok()) << plan.status();
-    if (!plan.ok()) return std::nullopt;
-    const auto result = store_->Run(*plan);
-    EXPECT_TRUE(result.ok()) << result.status();
-    if (!result.ok()) return std::nullopt;
-    return report::Analyze(small.definitions, small.experiment(index), *plan, *result);
+  // Sends the world through the store and runs the plans of its experiments at its end.
+  Outcome Send(std::unique_ptr<SmallWorld> small) {
+    Outcome outcome;
+    StoreSink sink(*small->world, store_.get(), 500);
+    small->world->Run(small->assign, sink);
+    const absl::Status sent = sink.Finish();
+    EXPECT_TRUE(sent.ok()) << sent;
+    for (int e = 0; e < 2; ++e) {
+      auto plan =
+          report::MakePlan(small->definitions, small->experiment(e), small->world->end_ms());
+      EXPECT_TRUE(plan.ok()) << plan.status();
+      auto result = plan.ok() ? store_->Run(*plan) : plan.status();
+      EXPECT_TRUE(result.ok()) << result.status();
+      if (!result.ok()) return outcome;
+      outcome.plans.push_back(*std::move(plan));
+      outcome.results.push_back(*std::move(result));
+    }
+    outcome.small = std::move(small);
+    return outcome;
   }
 
   std::filesystem::path directory_;
   std::unique_ptr<store::Store> store_;
+  int stores_ = 0;
 };
 
 // --- 1. Counts -----------------------------------------------------------------------------------
@@ -142,28 +192,28 @@ void ExpectSameCounts(const sim::Truth& truth, const std::string& experiment,
 }
 
 TEST_F(Truths, CountsWithoutFaultsAreExact) {
+  std::vector<Outcome> outcomes;
   int64_t start_ms = kFirstStartMs;
   for (int i = 0; i < 12; ++i, start_ms += kSpacingMs) {
-    const auto small =
-        MakeSmallWorld("-clean" + std::to_string(i), kSeed + 1000 + i, 400, start_ms, {});
+    auto small = MakeSmallWorld("-clean" + std::to_string(i),
+                                kSeed + 1000 + static_cast<uint64_t>(i), 400, start_ms, {});
     ASSERT_NE(small, nullptr);
-    StoreSink sink(*small->world, store_.get(), 500);
-    small->world->Run(small->assign, sink);
-    const absl::Status sent = sink.Finish();
-    ASSERT_TRUE(sent.ok()) << sent;
-    const sim::Truth truth = sim::ComputeTruth(*small->world, small->assign, {});
+    outcomes.push_back(Send(std::move(small)));
+    ASSERT_FALSE(HasFailure()) << "world " << i;
+  }
+  Analyse(&outcomes);
+  for (const Outcome& outcome : outcomes) {
     for (int e = 0; e < 2; ++e) {
-      const auto report = ReportOf(*small, e);
-      ASSERT_TRUE(report.has_value());
-      const std::string& key = small->experiment(e).key;
-      ExpectSameCounts(truth, key, *report);
-      EXPECT_EQ(report->health.duplicate_events, 0);
-      EXPECT_EQ(report->health.duplicate_exposures, 0);
-      for (const auto& count : truth.arms) {
+      const report::Report& report = outcome.reports[static_cast<size_t>(e)];
+      const std::string& key = outcome.small->experiment(e).key;
+      ExpectSameCounts(outcome.truth, key, report);
+      EXPECT_EQ(report.health.duplicate_events, 0);
+      EXPECT_EQ(report.health.duplicate_exposures, 0);
+      for (const auto& count : outcome.truth.arms) {
         if (count.experiment != key) continue;
-        EXPECT_EQ(report->FindArm(count.variant)->exposures, static_cast<double>(count.exposures));
+        EXPECT_EQ(report.FindArm(count.variant)->exposures, static_cast<double>(count.exposures));
       }
-      if (HasFailure()) return;
+      ASSERT_FALSE(HasFailure()) << key;
     }
   }
 }
@@ -245,28 +295,31 @@ TEST_F(Truths, IntervalsCoverTheTrueEffectsAsOftenAsTheyClaim) {
   two_threads.threads = 2;
   const sim::Truth population = sim::ComputeTruth(*everyone->world, everyone->assign, two_threads);
 
-  CoverageTable table;
+  std::vector<Outcome> outcomes;
   const int worlds = WorldCount();
   int64_t start_ms = kFirstStartMs;
-  int64_t duplicates = 0;
   for (int i = 0; i < worlds; ++i, start_ms += kSpacingMs) {
-    const std::string suffix = "-w" + std::to_string(i);
+    if (i > 0 && i % kWorldsPerStore == 0) {
+      ASSERT_NO_FATAL_FAILURE(OpenFresh());
+    }
     const uint64_t seed = kSeed + 1 + static_cast<uint64_t>(i);
     const auto users = static_cast<int64_t>(300 + sim::Mix(seed) % 501);
-    const auto small = MakeSmallWorld(suffix, seed, users, start_ms, Faulty());
+    auto small = MakeSmallWorld("-w" + std::to_string(i), seed, users, start_ms, Faulty());
     ASSERT_NE(small, nullptr);
-    StoreSink sink(*small->world, store_.get(), 500);
-    small->world->Run(small->assign, sink);
-    const absl::Status sent = sink.Finish();
-    ASSERT_TRUE(sent.ok()) << sent;
-    const sim::Truth truth = sim::ComputeTruth(*small->world, small->assign, {});
+    outcomes.push_back(Send(std::move(small)));
+    ASSERT_FALSE(HasFailure()) << "world " << i;
+  }
+  Analyse(&outcomes);
+
+  CoverageTable table;
+  double duplicates = 0;
+  for (const Outcome& outcome : outcomes) {
     for (int e = 0; e < 2; ++e) {
-      const auto report = ReportOf(*small, e);
-      ASSERT_TRUE(report.has_value());
-      ExpectSameCounts(truth, small->experiment(e).key, *report);
-      ASSERT_FALSE(HasFailure()) << "world " << i;
-      table.Add(e == 0 ? kPage : kTill, *report, population);
-      duplicates += static_cast<int64_t>(report->health.duplicate_events);
+      const report::Report& report = outcome.reports[static_cast<size_t>(e)];
+      ExpectSameCounts(outcome.truth, outcome.small->experiment(e).key, report);
+      ASSERT_FALSE(HasFailure()) << outcome.small->experiment(e).key;
+      table.Add(e == 0 ? kPage : kTill, report, population);
+      duplicates += report.health.duplicate_events;
     }
   }
   EXPECT_GT(table.size(), 20u);

@@ -61,20 +61,20 @@ metrics:
 constexpr const char* kPageFile = R"(experiment: page
 salt: page
 unit: device
-variants: {control: {control: true, weight: 1}, wide: {weight: 1}, dark: {weight: 1}}
+variants: {control: {control: true, weight: 1}, wide: {weight: 1}}
 schedule: {start: 2026-03-02T00:00:00+08:00}
 primary: [pay_rate]
-secondary: [orders, revenue, big_orders, order_value, week_return, time_to_pay]
+secondary: [orders, revenue, order_value, week_return, time_to_pay]
 funnel: funnel
 )";
 
 constexpr const char* kTillFile = R"(experiment: till
 salt: till
 unit: user
-variants: {control: {control: true, weight: 1}, short: {weight: 1}}
+variants: {control: {control: true, weight: 1}, short: {weight: 1}, long: {weight: 1}}
 schedule: {start: 2026-03-02T00:00:00+08:00}
 primary: [pay_rate]
-secondary: [orders, revenue, order_value]
+secondary: [revenue, big_orders]
 funnel: till_funnel
 )";
 
@@ -87,13 +87,12 @@ sim::ShopModel Model() {
 }
 
 std::vector<sim::ExperimentModel> Effects(const std::string& suffix) {
-  return {{kPage + suffix,
-           sim::Trigger::kVisit,
-           {{"wide", {.cart_logit = 0.4, .return_logit = 0.2}},
-            {"dark", {.cart_logit = -0.3, .order_value_log = -0.1}}}},
-          {kTill + suffix,
-           sim::Trigger::kCheckout,
-           {{"short", {.order_logit = 0.5, .pay_logit = 0.3, .order_value_log = 0.05}}}}};
+  return {
+      {kPage + suffix, sim::Trigger::kVisit, {{"wide", {.cart_logit = 0.4, .return_logit = 0.2}}}},
+      {kTill + suffix,
+       sim::Trigger::kCheckout,
+       {{"short", {.order_logit = 0.5, .pay_logit = 0.3, .order_value_log = 0.05}},
+        {"long", {.pay_logit = -0.3}}}}};
 }
 
 }  // namespace

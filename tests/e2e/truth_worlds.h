@@ -14,8 +14,8 @@
 
 namespace fulcrum::e2e {
 
-inline constexpr const char* kPage = "page";  // By device, three arms.
-inline constexpr const char* kTill = "till";  // By user, two arms.
+inline constexpr const char* kPage = "page";  // By device, two arms.
+inline constexpr const char* kTill = "till";  // By user, three arms.
 
 // A world with its own definitions and assignment by the real evaluator.
 struct SmallWorld {
