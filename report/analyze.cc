@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/analyze.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -84,6 +85,13 @@ void Analysis::Describe() {
 
   AnalysisInfo& analysis = report_.analysis;
   analysis.alpha = experiment_.analysis.alpha;
+  const Progress progress =
+      ProgressOf(experiment_, result_.as_of_ms, result_.health.first_exposure_ms);
+  // Half of alpha is the most that looking may take: the planned end is the analysis.
+  analysis.alpha_look =
+      progress.planned ? std::min(experiment_.analysis.alpha_look, analysis.alpha / 2) : 0;
+  analysis.alpha_final = analysis.alpha - analysis.alpha_look;
+  analysis.final = progress.reached || analysis.alpha_look <= 0;
   analysis.correction = experiment_.analysis.correction;
   analysis.srm_alpha = experiment_.analysis.srm_alpha;
   analysis.min_lift = experiment_.decision.min_lift;
@@ -180,8 +188,11 @@ void Analysis::Families() {
       }
     }
     if (members.empty()) continue;
-    report_.families.push_back(Correct(sample_, role, members, experiment_.analysis.alpha,
+    report_.families.push_back(Correct(sample_, role, members, report_.analysis.alpha_final,
                                        experiment_.analysis.correction));
+    if (report_.analysis.alpha_look > 0) {
+      AddLooks(members, report_.analysis.alpha_look, !report_.analysis.final);
+    }
   }
 }
 
@@ -189,7 +200,7 @@ void Analysis::Families() {
 // hold, so no correction is due: intersection-union, Berger 1982). Breached: worse, and not
 // cleared. A guardrail without a margin can only be breached by harm that shows.
 void Analysis::Guardrails() {
-  const double level = experiment_.analysis.alpha / 2;
+  const double level = report_.analysis.alpha_final / 2;
   for (MetricResult& metric : metrics_) {
     if (metric.report.role != Role::kGuardrail) continue;
     for (size_t i = 0; i < metric.pivots.size(); ++i) {
@@ -236,7 +247,7 @@ Report Analysis::Run() {
   Guardrails();
   if (const MetricDefinition* funnel = definitions_.FindMetric(experiment_.funnel)) {
     FunnelReport out =
-        EstimateFunnel(definitions_, *funnel, plan_, sample_, experiment_.analysis.alpha);
+        EstimateFunnel(definitions_, *funnel, plan_, sample_, report_.analysis.alpha_final);
     out.title = funnel->title.empty() ? funnel->key : funnel->title;
     out.estimand = experiments::Estimand(definitions_.project, *funnel, experiment_);
     report_.funnels.push_back(std::move(out));

@@ -11,6 +11,7 @@
 #include "report/json.h"
 #include "report/plan.h"
 #include "report/sample_reports.h"
+#include "stats/distributions.h"
 
 namespace fulcrum::report {
 namespace {
@@ -207,6 +208,33 @@ TEST(Analyze, DoesNotShipBeforeThePlannedEnd) {
             Decision::kStop);
 }
 
+// Before the planned end only the always-valid band counts: it is wider than the simultaneous
+// interval, agrees with its own p, and decides the outcome.
+TEST(Analyze, LooksWithABandThatMayBeLookedAt) {
+  ShopWorld world;
+  world.units = {6000, 6000};
+  world.pay_factor = {1, 1.09};
+  const Definitions definitions = ShopDefinitions();
+  const store::Plan plan = ShopPlan(definitions);
+  store::PlanResult result = ShopResult(plan, world);
+  for (const bool early : {true, false}) {
+    result.as_of_ms = early ? kShopStartMs + 10 * kDayMs : kShopEndMs + 10 * kDayMs;
+    const Report report = Analyze(definitions, definitions.experiments.front(), plan, result);
+    EXPECT_EQ(report.analysis.final, !early);
+    EXPECT_DOUBLE_EQ(report.analysis.alpha_look + report.analysis.alpha_final, 0.05);
+    for (const MetricReport& metric : report.metrics) {
+      const Comparison& c = metric.comparisons.front();
+      ASSERT_EQ(c.status, Status::kOk) << metric.key;
+      EXPECT_LT(*c.look_lo, *c.sim_lo) << metric.key;
+      EXPECT_GT(*c.look_hi, *c.sim_hi) << metric.key;
+      const bool out = *c.look_lo > 0 || *c.look_hi < 0;
+      EXPECT_EQ(*c.p_look < report.analysis.alpha_look, out) << metric.key;
+      const bool applies = early ? out : *c.sim_lo > 0 || *c.sim_hi < 0;
+      EXPECT_EQ(c.outcome != Outcome::kNoDifference, applies) << metric.key;
+    }
+  }
+}
+
 TEST(Analyze, HoldsAnEffectAgainstTheSmallestWorthShipping) {
   ShopWorld world;
   world.units = {20000, 20000};
@@ -229,8 +257,9 @@ TEST(Analyze, ChoosesTheBestOfSeveralArms) {
   ASSERT_FALSE(report.families.empty());
   EXPECT_EQ(report.families.front().size, 2);
   // Two arms share a control: the joint critical value is below Sidak's, above the single one.
-  EXPECT_GT(*report.families.front().critical_z, 1.96);
-  EXPECT_LT(*report.families.front().critical_z, 2.2365);
+  const double level = report.analysis.alpha_final;
+  EXPECT_GT(*report.families.front().critical_z, stats::CriticalZ(level));
+  EXPECT_LT(*report.families.front().critical_z, stats::CriticalZ(1 - std::sqrt(1 - level)) - 1e-3);
 }
 
 TEST(Analyze, NamesAChangeOfTheDefinition) {

@@ -349,6 +349,7 @@ void ColumnEstimator::Compare(size_t arm) {
     Adjust(arm, &c, &pivot);
     const std::vector<double> base = Gradient(0);
     const ArmStats& control = Arm(0);
+    pivot.units = static_cast<double>(control.gram.n() + Arm(arm).gram.n());
     pivot.base = PointOf(0);
     pivot.base_variance = control.Covariance(base, base);
     pivot.base_covariance = control.Covariance(pivot.form.control, base);
@@ -412,7 +413,11 @@ PivotInterval IntervalAt(const Pivot& pivot, double alpha) {
     }
     return out;
   }
-  const double quantile = stats::CriticalT(alpha, pivot.df);
+  return IntervalFromQuantile(pivot, stats::CriticalT(alpha, pivot.df));
+}
+
+PivotInterval IntervalFromQuantile(const Pivot& pivot, double quantile) {
+  PivotInterval out;
   out.estimate = {pivot.estimate - quantile * pivot.se, pivot.estimate + quantile * pivot.se};
   if (pivot.base == 0) return out;
   const auto set =

@@ -39,6 +39,7 @@ struct Pivot {
   double p = 1;
   double log10_p = 0;
   double statistic = 0;
+  double units = 0;  // In both arms: how far a sequence has come.
   // kScore.
   stats::Proportion treatment;
   stats::Proportion control;
@@ -73,6 +74,9 @@ struct PivotInterval {
   LiftMethod lift_method = LiftMethod::kFieller;
 };
 PivotInterval IntervalAt(const Pivot& pivot, double alpha);
+
+// estimate -+ quantile * se, and Fieller's set of the lift with the same quantile.
+PivotInterval IntervalFromQuantile(const Pivot& pivot, double quantile);
 
 // estimate / |base|.
 std::optional<double> LiftOf(const Pivot& pivot);

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <string>
 
+#include "stats/always_valid.h"
 #include "stats/distributions.h"
 #include "stats/multiplicity.h"
 
@@ -173,6 +174,30 @@ void SetIndividual(const Pivot& pivot, double alpha, Comparison* comparison) {
     c.lift_hi = interval.lift->hi;
     c.lift_method = interval.lift_method;
     c.fieller_bounded = interval.lift_bounded;
+  }
+}
+
+void AddLooks(std::span<FamilyMember> members, double alpha_look, bool applies) {
+  // The band is narrowest about here; a tenth or ten times as many units cost little width.
+  constexpr double kTunedAtUnits = 20000;
+  const auto m = static_cast<double>(members.size());
+  const double level = alpha_look / m;
+  const double rho = stats::AsympCsRho(kTunedAtUnits, alpha_look);
+  for (const FamilyMember& member : members) {
+    Comparison& c = *member.comparison;
+    const Pivot& pivot = *member.pivot;
+    if (applies) c.outcome = Outcome::kInsufficient;
+    if (!(pivot.se > 0) || pivot.units < 2) continue;
+    const double multiplier = stats::AsympCsMultiplier(pivot.units, rho, level);
+    const PivotInterval band = IntervalFromQuantile(pivot, multiplier);
+    c.p_look = std::min(1.0, m * stats::AsympCsP(pivot.estimate / pivot.se, pivot.units, rho));
+    c.look_lo = band.estimate.lo;
+    c.look_hi = band.estimate.hi;
+    if (band.lift) {
+      c.look_lift_lo = band.lift->lo;
+      c.look_lift_hi = band.lift->hi;
+    }
+    if (applies) c.outcome = OutcomeOf(band.estimate, member.direction);
   }
 }
 

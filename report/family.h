@@ -30,6 +30,12 @@ struct FamilyMember {
 Family Correct(const Sample& sample, Role role, std::span<FamilyMember> members, double alpha,
                Correction correction);
 
+// The always-valid band of every member, for looking before the planned end: an asymptotic
+// confidence sequence (Waudby-Smith et al. 2024) at alpha_look / m, whose tuning constant is fixed
+// once for all experiments, so that nobody can choose it after looking. With `applies`, the outcome
+// follows the band.
+void AddLooks(std::span<FamilyMember> members, double alpha_look, bool applies);
+
 // Individual, uncorrected figures: lift, lift_lo/hi at 1 - alpha, estimate, statistic, p, pair.
 void SetIndividual(const Pivot& pivot, double alpha, Comparison* comparison);
 

@@ -48,6 +48,9 @@ void VisitFields(V& visit, Is<ExperimentInfo> auto& e) {
 template <class V>
 void VisitFields(V& visit, Is<AnalysisInfo> auto& a) {
   visit("alpha", a.alpha, "Two-sided error rate of each family of comparisons.");
+  visit("alpha_look", a.alpha_look, "Of it, spent on looking before the planned end.");
+  visit("alpha_final", a.alpha_final, "Of it, left for the planned end.");
+  visit("final", a.final, "The simultaneous intervals apply; otherwise the band for looking does.");
   visit("correction", a.correction, "How a family shares it.");
   visit("srm_alpha", a.srm_alpha, "Level of the data-quality tests.");
   visit("min_lift", a.min_lift, "Smallest relative effect worth shipping.");
@@ -187,7 +190,12 @@ void VisitFields(V& visit, Is<Comparison> auto& c) {
   visit("sim_lift_lo", c.sim_lift_lo, "Simultaneous interval of lift.");
   visit("sim_lift_hi", c.sim_lift_hi, "Simultaneous interval of lift.");
   visit("log10_p", c.log10_p, "Decimal logarithm of p, also where p underflows.");
-  visit("outcome", c.outcome, "In terms of what is good.");
+  visit("p_look", c.p_look, "Always-valid p, over the comparisons of its family.");
+  visit("look_lo", c.look_lo, "Always-valid band of estimate.");
+  visit("look_hi", c.look_hi, "Always-valid band of estimate.");
+  visit("look_lift_lo", c.look_lift_lo, "Always-valid band of lift.");
+  visit("look_lift_hi", c.look_lift_hi, "Always-valid band of lift.");
+  visit("outcome", c.outcome, "In terms of what is good, by the interval that applies.");
   visit("guardrail", c.guardrail, "Against the margin.");
   visit("margin_abs", c.margin_abs, "The margin in the metric's own unit.");
   visit("p_noninferiority", c.p_noninferiority, "One-sided, of harm beyond the margin.");

@@ -54,9 +54,11 @@ std::vector<Interval> Intervals(const Report& report) {
   for (const MetricReport& metric : report.metrics) {
     bool first = true;
     for (const Comparison& c : metric.comparisons) {
-      if (c.status != Status::kOk || !c.lift || !c.sim_lift_lo || !c.sim_lift_hi) continue;
-      out.push_back({first ? metric.title : "", ArmName(report, c.arm), *c.lift, *c.sim_lift_lo,
-                     *c.sim_lift_hi, ToneOf(report, c)});
+      const auto lo = report.analysis.final ? c.sim_lift_lo : c.look_lift_lo;
+      const auto hi = report.analysis.final ? c.sim_lift_hi : c.look_lift_hi;
+      if (c.status != Status::kOk || !c.lift || !lo || !hi) continue;
+      out.push_back({first ? metric.title : "", ArmName(report, c.arm), *c.lift, *lo, *hi,
+                     ToneOf(report, c)});
       first = false;
     }
   }

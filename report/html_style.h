@@ -48,7 +48,8 @@ background:var(--tone-soft);border-radius:99px;padding:4px 12px;margin-bottom:10
 .scroll{overflow-x:auto;margin:0 -24px;padding:0 24px}
 table{border-collapse:collapse;width:100%;font-size:14px}
 th,td{padding:9px 10px;text-align:left;vertical-align:top;border-bottom:1px solid var(--grid)}
-th:first-child,td:first-child{padding-left:0}
+th:first-child{padding-left:0}
+td{white-space:nowrap}
 th:last-child,td:last-child{padding-right:0}
 thead th{color:var(--soft);font-weight:500;font-size:12.5px;border-bottom-color:var(--line);
 vertical-align:bottom}

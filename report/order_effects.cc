@@ -7,14 +7,15 @@
 #include <vector>
 
 #include "stats/distributions.h"
+#include "stats/survival.h"
 
 namespace fulcrum::report {
 namespace {
 
 // Fills what both kinds share: z, p, interval and the pivot of independent arm estimates.
 void SetZComparison(double control, double control_variance, double treatment,
-                    double treatment_variance, double alpha, DualPair pair, Comparison* c,
-                    std::optional<Pivot>* out) {
+                    double treatment_variance, double units, double alpha, DualPair pair,
+                    Comparison* c, std::optional<Pivot>* out) {
   c->diff = treatment - control;
   const double se = std::sqrt(control_variance + treatment_variance);
   c->se = se;
@@ -30,6 +31,7 @@ void SetZComparison(double control, double control_variance, double treatment,
   c->ci_hi = *c->diff + half;
   Pivot pivot;
   pivot.pair = pair;
+  pivot.units = units;
   pivot.estimate = *c->diff;
   pivot.se = se;
   pivot.statistic = *c->z;
@@ -59,83 +61,39 @@ void Finish(MetricResult* out) {
 
 // --- Time to an event ----------------------------------------------------------------------------
 
-// Kaplan-Meier up to the horizon: the area under the curve (restricted mean) and its Greenwood-type
-// variance, sum over event times of A(t)^2 d / (r (r - d)) with A(t) the area from t to the horizon
-// (Klein and Moeschberger 2003, section 4.5).
+// Everything up to the horizon; an event after it is a unit that did not get there in time.
 struct Curve {
   double n = 0;
   double restricted_mean_ms = 0;
   double variance = 0;
   double reached = 0;
   std::optional<double> median_ms;
+  std::vector<stats::RiskRow> rows;
 };
 
-Curve CurveOf(const std::vector<store::RiskRow>& rows, double horizon_ms) {
-  struct Step {
-    double time_ms, at_risk, events, survival;
-  };
+Curve CurveOf(const std::vector<store::RiskRow>& rows, double horizon_ms, double alpha) {
   Curve curve;
-  std::vector<Step> steps;
-  double survival = 1;
-  double before_ms = 0;
   for (const store::RiskRow& row : rows) {
     curve.n = std::fmax(curve.n, row.at_risk);
-    if (row.events <= 0 || row.at_risk <= 0 || row.time_ms > horizon_ms) continue;
-    curve.restricted_mean_ms += survival * (row.time_ms - before_ms);
-    survival *= 1 - row.events / row.at_risk;
-    before_ms = row.time_ms;
-    steps.push_back({row.time_ms, row.at_risk, row.events, survival});
-    if (!curve.median_ms && survival <= 0.5) curve.median_ms = row.time_ms;
-  }
-  curve.restricted_mean_ms += survival * (horizon_ms - before_ms);
-  curve.reached = 1 - survival;
-  double area = 0;
-  double until_ms = horizon_ms;
-  for (size_t i = steps.size(); i-- > 0;) {
-    const Step& s = steps[i];
-    area += s.survival * (until_ms - s.time_ms);
-    until_ms = s.time_ms;
-    // The last unit's event leaves nothing behind it: area 0, no variance.
-    if (s.at_risk > s.events) {
-      curve.variance += area * area * s.events / (s.at_risk * (s.at_risk - s.events));
+    if (row.time_ms <= horizon_ms) {
+      curve.rows.push_back({row.time_ms, row.at_risk, row.events, row.censored});
     }
   }
+  if (curve.n == 0) return curve;
+  const stats::RestrictedMean mean = stats::RestrictedMeanTime(curve.rows, horizon_ms);
+  curve.restricted_mean_ms = mean.mean;
+  curve.variance = mean.se * mean.se;
+  const stats::SurvivalCurve survival = stats::KaplanMeier(curve.rows, alpha);
+  curve.median_ms = survival.median;
+  if (!survival.points.empty()) curve.reached = 1 - survival.points.back().survival;
   return curve;
 }
 
-// Log-rank of two arms (Mantel 1966), hypergeometric variance at each event time.
-void LogRank(const std::vector<store::RiskRow>& treatment,
-             const std::vector<store::RiskRow>& control, double horizon_ms, Comparison* c) {
-  size_t i = 0;
-  size_t j = 0;
-  double observed = 0;
-  double expected = 0;
-  double variance = 0;
-  while (i < treatment.size() || j < control.size()) {
-    const double t = i < treatment.size() ? treatment[i].time_ms : stats::kInfinity;
-    const double s = j < control.size() ? control[j].time_ms : stats::kInfinity;
-    const double now = std::fmin(t, s);
-    if (now > horizon_ms) break;
-    // An arm without a row at this time has as many at risk as at its next row.
-    const double risk_t = i < treatment.size() ? treatment[i].at_risk : 0;
-    const double risk_c = j < control.size() ? control[j].at_risk : 0;
-    const double events_t = t == now ? treatment[i].events : 0;
-    const double events_c = s == now ? control[j].events : 0;
-    const double risk = risk_t + risk_c;
-    const double events = events_t + events_c;
-    if (events > 0 && risk > 0) {
-      observed += events_t;
-      expected += events * risk_t / risk;
-      if (risk > 1) {
-        variance += events * (risk_t / risk) * (risk_c / risk) * (risk - events) / (risk - 1);
-      }
-    }
-    if (t == now) ++i;
-    if (s == now) ++j;
-  }
-  if (!(variance > 0)) return;
-  c->log_rank_chi2 = (observed - expected) * (observed - expected) / variance;
-  c->log_rank_p = stats::ChiSquareSf(*c->log_rank_chi2, 1);
+void SetLogRank(const Curve& treatment, const Curve& control, Comparison* c) {
+  const stats::LogRankResult r = stats::LogRank(treatment.rows, control.rows);
+  if (r.reason != stats::Reason::kNone) return;
+  c->log_rank_chi2 = r.chi2;
+  c->log_rank_p = r.p;
 }
 
 }  // namespace
@@ -179,7 +137,8 @@ MetricResult EstimateQuantile(const EffectInput& input, const store::PlanResult&
       c.status = Status::kNotEnoughUnits;
     } else {
       SetZComparison(control->value, control->density_sd * control->density_sd, treatment->value,
-                     treatment->density_sd * treatment->density_sd, input.experiment.analysis.alpha,
+                     treatment->density_sd * treatment->density_sd,
+                     control->n_clusters + treatment->n_clusters, input.experiment.analysis.alpha,
                      DualPair::kOrderStatistics, &c, &pivot);
     }
     out.report.comparisons.push_back(std::move(c));
@@ -204,7 +163,7 @@ MetricResult EstimateTimeTo(const EffectInput& input, const store::PlanResult& r
   out.report.horizon_ms = horizon_ms;
   std::vector<Curve> curves;
   for (size_t a = 0; a < arms; ++a) {
-    curves.push_back(CurveOf(rows[a], horizon_ms));
+    curves.push_back(CurveOf(rows[a], horizon_ms, input.experiment.analysis.alpha));
     const Curve& curve = curves.back();
     ArmValue value;
     value.arm = input.plan.population.arms[a].key;
@@ -228,9 +187,9 @@ MetricResult EstimateTimeTo(const EffectInput& input, const store::PlanResult& r
       c.status = Status::kNoEvents;
     } else {
       SetZComparison(curves[0].restricted_mean_ms, curves[0].variance, curves[a].restricted_mean_ms,
-                     curves[a].variance, input.experiment.analysis.alpha, DualPair::kRestrictedMean,
-                     &c, &pivot);
-      LogRank(rows[a], rows[0], horizon_ms, &c);
+                     curves[a].variance, curves[0].n + curves[a].n, input.experiment.analysis.alpha,
+                     DualPair::kRestrictedMean, &c, &pivot);
+      SetLogRank(curves[a], curves[0], &c);
     }
     out.report.comparisons.push_back(std::move(c));
     out.pivots.push_back(std::move(pivot));

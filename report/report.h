@@ -47,8 +47,8 @@ enum class Status {
 
 enum class Role { kPrimary, kSecondary, kGuardrail, kFunnel };
 
-// The test and the interval a verdict rests on. Both come from one pivot, so p_adjusted < alpha
-// exactly when the simultaneous interval excludes zero.
+// The test and the interval a verdict rests on. Both come from one pivot, so p_adjusted <
+// alpha_final exactly when the simultaneous interval excludes zero.
 enum class DualPair {
   kNone,
   kWelch,            // Welch t and its t interval.
@@ -122,6 +122,13 @@ struct ExperimentInfo {
 
 struct AnalysisInfo {
   double alpha = 0.05;
+  // Where an end is planned, alpha = alpha_look + alpha_final: the always-valid band may be read at
+  // any time, the simultaneous intervals at the planned end; both hold together (union bound).
+  double alpha_look = 0;
+  double alpha_final = 0.05;
+  // The planned end is reached, or none is planned: the simultaneous intervals apply. Otherwise the
+  // band for looking does.
+  bool final = true;
   Correction correction = Correction::kSimultaneous;
   double srm_alpha = 0.001;
   double min_lift = 0;
@@ -250,6 +257,10 @@ struct Comparison {
   std::optional<double> sim_lo, sim_hi;            // Simultaneous interval of `estimate`.
   std::optional<double> sim_lift_lo, sim_lift_hi;  // The same, relative to the control.
   std::optional<double> log10_p;                   // Where p underflows.
+  // The band for looking: valid however often it is read (asymptotic confidence sequence), shared
+  // over the family; p_look < alpha_look exactly when [look_lo, look_hi] excludes 0.
+  std::optional<double> p_look, look_lo, look_hi, look_lift_lo, look_lift_hi;
+  // By the interval that applies: simultaneous at the planned end, the band before it.
   Outcome outcome = Outcome::kInsufficient;
 
   // Guardrails: the largest acceptable harm in the metric's unit and where the one-sided bound is.

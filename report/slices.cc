@@ -7,7 +7,9 @@
 #include <string>
 
 #include "stats/distributions.h"
+#include "stats/heterogeneity.h"
 #include "stats/multiplicity.h"
+#include "stats/shrinkage.h"
 
 namespace fulcrum::report {
 namespace {
@@ -32,34 +34,22 @@ void Shrink(SliceReport* slice, double alpha) {
     if (effect.status == Status::kOk) usable.push_back(&effect);
   }
   if (usable.size() < 2) return;
-  double w = 0, w2 = 0, wy = 0;
-  for (const SliceEffect* e : usable) {
-    const double weight = 1 / (*e->se * *e->se);
-    w += weight;
-    w2 += weight * weight;
-    wy += weight * *e->diff;
-  }
-  const double fixed = wy / w;
-  double q = 0;
-  for (const SliceEffect* e : usable) q += std::pow((*e->diff - fixed) / *e->se, 2);
-  const double df = static_cast<double>(usable.size()) - 1;
-  const double tau2 = std::max(0.0, (q - df) / (w - w2 / w));
-  slice->q = q;
-  slice->q_df = df;
-  slice->p_heterogeneity = stats::ChiSquareSf(q, df);
-  slice->heterogeneous = *slice->p_heterogeneity < alpha;
-  double v = 0, vy = 0;
-  for (const SliceEffect* e : usable) {
-    const double weight = 1 / (*e->se * *e->se + tau2);
-    v += weight;
-    vy += weight * *e->diff;
-  }
-  const double mu = vy / v;
-  for (SliceEffect* e : usable) {
-    const double se2 = *e->se * *e->se;
-    const double own = tau2 / (tau2 + se2);  // How much of its own figure a value keeps.
-    e->shrunk = own * *e->diff + (1 - own) * mu;
-    e->shrunk_sd = std::sqrt(own * se2 + (1 - own) * (1 - own) / v);
+  std::vector<stats::Estimate> estimates;
+  for (const SliceEffect* e : usable) estimates.push_back({*e->diff, *e->se * *e->se});
+  const stats::MetaResult meta = stats::MetaAnalysis(estimates);
+  slice->q = meta.q;
+  slice->q_df = meta.df;
+  slice->p_heterogeneity = meta.p_q;
+  slice->heterogeneous = meta.p_q < alpha;
+  const stats::ShrinkageResult shrunk = stats::Shrink(estimates, meta.tau2_dl);
+  // The common effect is estimated too, with weights that carry the spread between values.
+  double precision = 0;
+  for (const stats::Estimate& e : estimates) precision += 1 / (e.variance + meta.tau2_dl);
+  for (size_t i = 0; i < usable.size(); ++i) {
+    const double towards = estimates[i].variance / (estimates[i].variance + meta.tau2_dl);
+    usable[i]->shrunk = shrunk.shrunk[i];
+    usable[i]->shrunk_sd =
+        std::sqrt(shrunk.posterior_sd[i] * shrunk.posterior_sd[i] + towards * towards / precision);
   }
 }
 

@@ -14,34 +14,13 @@ namespace {
 
 using experiments::ExperimentDefinition;
 
-// How far along the plan is.
-struct Progress {
-  bool reached = true;
-  std::optional<int> days_left;
-};
-
-Progress ProgressOf(const ExperimentDefinition& experiment, const Report& report) {
-  std::optional<int64_t> end_ms = experiment.end_ms;
-  std::optional<int64_t> start_ms = experiment.start_ms;
-  if (!start_ms && report.analysis.first_exposure_ms > 0) {
-    start_ms = report.analysis.first_exposure_ms;
-  }
-  if (experiment.decision.planned_duration_ms > 0 && start_ms) {
-    end_ms = *start_ms + experiment.decision.planned_duration_ms;
-  }
-  const int64_t as_of_ms = report.analysis.as_of_ms;
-  // Data without a clock, and a stopped experiment, are all there will be.
-  const bool over =
-      experiment.data.has_value() || experiment.status == experiments::ExperimentStatus::kStopped;
-  if (over || !end_ms || as_of_ms >= *end_ms) return {};
-  const double days = static_cast<double>(*end_ms - as_of_ms) / static_cast<double>(kDayMs);
-  return {false, static_cast<int>(std::ceil(days))};
-}
-
 class Rule {
  public:
   Rule(const ExperimentDefinition& experiment, const Report& report)
-      : experiment_(experiment), report_(report), progress_(ProgressOf(experiment, report)) {}
+      : experiment_(experiment),
+        report_(report),
+        progress_(
+            ProgressOf(experiment, report.analysis.as_of_ms, report.analysis.first_exposure_ms)) {}
 
   Verdict Run();
 
@@ -52,7 +31,7 @@ class Rule {
   void Worthwhile(const MetricReport& metric, const Comparison& c, ArmVerdict* verdict);
   Decision Conclude();
   void Overall(Verdict* verdict) const;
-  bool Significant(const Comparison& c) const;
+  std::optional<double> PThatApplies(const Comparison& c) const;
   void Time(Verdict* verdict) const;
 
   const ExperimentDefinition& experiment_;
@@ -73,12 +52,8 @@ const Comparison* Find(const MetricReport& metric, const std::string& arm) {
   return nullptr;
 }
 
-// Early, only alpha_look of alpha may be spent.
-bool Rule::Significant(const Comparison& c) const {
-  const double level = progress_.reached
-                           ? experiment_.analysis.alpha
-                           : std::min(experiment_.analysis.alpha_look, experiment_.analysis.alpha);
-  return c.p_adjusted.has_value() && *c.p_adjusted < level;
+std::optional<double> Rule::PThatApplies(const Comparison& c) const {
+  return report_.analysis.final ? c.p_adjusted : c.p_look;
 }
 
 void Rule::Worthwhile(const MetricReport& metric, const Comparison& c, ArmVerdict* verdict) {
@@ -112,8 +87,10 @@ void Rule::Primaries(const std::string& arm, ArmVerdict* verdict) {
     ReasonCode code = ReasonCode::kPrimaryUnclear;
     if (c->outcome == Outcome::kBetter) code = ReasonCode::kPrimaryBetter;
     if (c->outcome == Outcome::kWorse) code = ReasonCode::kPrimaryWorse;
-    verdict->reasons.push_back({code, arm, metric.key, c->p_adjusted, experiment_.analysis.alpha});
-    if (c->outcome == Outcome::kWorse && Significant(*c)) harmed_ = true;
+    const double level =
+        report_.analysis.final ? report_.analysis.alpha_final : report_.analysis.alpha_look;
+    verdict->reasons.push_back({code, arm, metric.key, PThatApplies(*c), level});
+    if (c->outcome == Outcome::kWorse) harmed_ = true;
     if (c->outcome == Outcome::kBetter) {
       better_ = true;
       Worthwhile(metric, *c, verdict);
@@ -129,7 +106,7 @@ void Rule::Guardrails(const std::string& arm, ArmVerdict* verdict) {
     const GuardrailState state = c != nullptr ? c->guardrail : GuardrailState::kInsufficient;
     any = true;
     if (state == GuardrailState::kCleared) continue;
-    if (state == GuardrailState::kBreached && Significant(*c)) {
+    if (state == GuardrailState::kBreached) {
       harmed_ = true;
       verdict->reasons.push_back(
           {ReasonCode::kGuardrailBreached, arm, metric.key, c->lift, metric.margin});
@@ -241,6 +218,24 @@ Verdict Rule::Run() {
 }
 
 }  // namespace
+
+Progress ProgressOf(const ExperimentDefinition& experiment, int64_t as_of_ms,
+                    int64_t first_exposure_ms) {
+  std::optional<int64_t> end_ms = experiment.end_ms;
+  std::optional<int64_t> start_ms = experiment.start_ms;
+  if (!start_ms && first_exposure_ms > 0) start_ms = first_exposure_ms;
+  if (experiment.decision.planned_duration_ms > 0 && start_ms) {
+    end_ms = *start_ms + experiment.decision.planned_duration_ms;
+  }
+  Progress progress;
+  progress.planned = end_ms.has_value() && !experiment.data.has_value();
+  const bool over = experiment.status == experiments::ExperimentStatus::kStopped;
+  if (!progress.planned || over || as_of_ms >= *end_ms) return progress;
+  progress.reached = false;
+  const double days = static_cast<double>(*end_ms - as_of_ms) / static_cast<double>(kDayMs);
+  progress.days_left = static_cast<int>(std::ceil(std::min(days, 1e6)));
+  return progress;
+}
 
 Verdict Decide(const ExperimentDefinition& experiment, const Report& report) {
   return Rule(experiment, report).Run();

@@ -67,7 +67,9 @@ std::string ValueText(const MetricReport& metric, size_t arm) {
 }
 
 std::string ConfidenceText(const Report& report) {
-  return FormatPercent(1 - report.analysis.alpha, report.analysis.alpha < 0.01 ? 1 : 0);
+  const double level = EffectLevel(report);
+  const bool whole = std::fabs(100 * level - std::round(100 * level)) < 1e-9;
+  return FormatPercent(1 - level, whole ? 0 : 1);
 }
 
 // --- Metrics -------------------------------------------------------------------------------------
@@ -120,11 +122,11 @@ class MetricTable {
     if (!one_) row.push_back({ArmName(report_, c.arm)});
     row.push_back({i == 0 ? ValueText(metric, 0) : "", figures});
     row.push_back({ValueText(metric, i + 1), figures});
-    row.push_back({EffectText(metric, c), EffectTone(report_, c)});
+    row.push_back({EffectText(report_, metric, c), EffectTone(report_, c)});
     row.push_back({c.estimate ? FormatDifference(metric, *c.estimate, Like(metric, *c.estimate))
                               : std::string(kNothing),
                    figures});
-    row.push_back({FormatP(c.p_adjusted), figures});
+    row.push_back({FormatP(EffectP(report_, c)), figures});
     row.push_back({OutcomeWord(report_, metric, c), ReadingTone(report_, c)});
     return row;
   }
@@ -343,12 +345,24 @@ void Method(const Report& report, View* view) {
         RoleWord(family.role) + ": " + std::to_string(family.size) +
         (family.size == 1 ? " comparison" : " comparisons (" + family.critical_method + ")"));
   }
-  view->method.push_back({"Intervals", "Hold together at " + ConfidenceText(report) +
-                                           " within each family of comparisons, " +
-                                           Join(families, "; ") +
-                                           ". p is adjusted the same way: it is below " +
-                                           FormatFixed(report.analysis.alpha, 3) +
-                                           " exactly when the interval excludes no change."});
+  const AnalysisInfo& analysis = report.analysis;
+  view->method.push_back(
+      {"Intervals",
+       "Hold together at " + ConfidenceText(report) + " within each family of comparisons, " +
+           Join(families, "; ") + ". p is adjusted the same way: it is below " +
+           FormatFixed(EffectLevel(report), 3) + " exactly when the interval excludes no change."});
+  if (analysis.alpha_look > 0) {
+    view->method.push_back(
+        {"Looking early",
+         "Of the error rate of " + FormatFixed(analysis.alpha, 3) + ", " +
+             FormatFixed(analysis.alpha_look, 3) +
+             " is spent on looking before the planned end and " +
+             FormatFixed(analysis.alpha_final, 3) + " is left for it. " +
+             (analysis.final
+                  ? "The planned end is reached, so the intervals for it are shown."
+                  : "Until then the intervals shown are the wider ones that hold however often "
+                    "they are looked at.")});
+  }
   std::set<DualPair> pairs;
   std::vector<std::string> sentences;
   double reduction = 0;

@@ -25,7 +25,7 @@ std::string EffectOf(const Report& report, const std::string& metric, const std:
   const MetricReport* found = report.FindMetric(metric);
   const Comparison* c = Find(found, arm);
   if (c == nullptr || !c->estimate) return "";
-  return MetricTitle(report, metric) + " " + EffectText(*found, *c);
+  return MetricTitle(report, metric) + " " + EffectText(report, *found, *c);
 }
 
 // The first reason of one of the codes that is about `arm` ("" = any).
@@ -350,20 +350,30 @@ std::string Period(const Report& report) {
   return FormatDate(analysis.first_exposure_ms) + " to " + FormatDate(analysis.last_exposure_ms);
 }
 
-std::string EffectText(const MetricReport& metric, const Comparison& c) {
+std::string EffectText(const Report& report, const MetricReport& metric, const Comparison& c) {
   if (!c.estimate) return std::string(kNothing);
-  const bool bounded =
-      c.sim_lift_lo && c.sim_lift_hi && !(std::isinf(*c.sim_lift_lo) && std::isinf(*c.sim_lift_hi));
-  if (c.lift && bounded) {
-    return FormatChange(c.lift, c.sim_lift_lo, c.sim_lift_hi);
-  }
+  const bool final = report.analysis.final;
+  const auto lift_lo = final ? c.sim_lift_lo : c.look_lift_lo;
+  const auto lift_hi = final ? c.sim_lift_hi : c.look_lift_hi;
+  const bool bounded = lift_lo && lift_hi && !(std::isinf(*lift_lo) && std::isinf(*lift_hi));
+  if (c.lift && bounded) return FormatChange(c.lift, lift_lo, lift_hi);
   const double like = *c.estimate;
+  const auto lo = final ? c.sim_lo : c.look_lo;
+  const auto hi = final ? c.sim_hi : c.look_hi;
   std::string text = FormatDifference(metric, like, like);
-  if (c.sim_lo && c.sim_hi) {
-    text += " [" + FormatDifference(metric, *c.sim_lo, like) + ", " +
-            FormatDifference(metric, *c.sim_hi, like) + "]";
+  if (lo && hi) {
+    text += " [" + FormatDifference(metric, *lo, like) + ", " +
+            FormatDifference(metric, *hi, like) + "]";
   }
   return text;
+}
+
+std::optional<double> EffectP(const Report& report, const Comparison& c) {
+  return report.analysis.final ? c.p_adjusted : c.p_look;
+}
+
+double EffectLevel(const Report& report) {
+  return report.analysis.final ? report.analysis.alpha_final : report.analysis.alpha_look;
 }
 
 }  // namespace fulcrum::report

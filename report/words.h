@@ -3,6 +3,7 @@
 // Every sentence a reader sees, from the report's enums. Shared by all renderers. Private.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "report/report.h"
@@ -22,7 +23,10 @@ std::string Period(const Report& report);  // "2026-03-02 to 2026-03-30"
 std::string ArmName(const Report& report, const std::string& key);
 std::string MetricTitle(const Report& report, const std::string& key);
 
-// The lift with its simultaneous interval, or the difference where no lift is defined.
-std::string EffectText(const MetricReport& metric, const Comparison& c);
+// The lift with the interval that applies (simultaneous at the planned end, the band for looking
+// before it), or the difference where no lift is bounded; and the p that goes with it.
+std::string EffectText(const Report& report, const MetricReport& metric, const Comparison& c);
+std::optional<double> EffectP(const Report& report, const Comparison& c);
+double EffectLevel(const Report& report);  // alpha_final or alpha_look.
 
 }  // namespace fulcrum::report
