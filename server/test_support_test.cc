@@ -133,11 +133,10 @@ absl::StatusOr<store::AppendResult> FakeStore::Append(const store::AppendRequest
     }
     batches_[std::string(request.batch_id)] = {request.body_hash, sequence_ + 1};
   }
-  // The lock is held while the batch is read; lambdas are analysed as if it were not.
-  auto& events = events_;
-  auto& exposures = exposures_;
-  auto& links = links_;
-  int& client_counts = client_counts_;
+  std::vector<KeptEvent> events;
+  std::vector<KeptExposure> exposures;
+  std::vector<KeptLink> links;
+  int client_counts = 0;
   store::BatchVisitor visitor;
   visitor.event = [&](const store::EventView& event) {
     KeptEvent kept{std::string(event.name), std::string(event.event_id),
@@ -167,6 +166,10 @@ absl::StatusOr<store::AppendResult> FakeStore::Append(const store::AppendRequest
   visitor.client_counts = [&](const store::ClientCountsView&) { ++client_counts; };
   std::string error;
   if (!store::ReadBatch(request.payload, visitor, &error)) return absl::InternalError(error);
+  events_.insert(events_.end(), events.begin(), events.end());
+  exposures_.insert(exposures_.end(), exposures.begin(), exposures.end());
+  links_.insert(links_.end(), links.begin(), links.end());
+  client_counts_ += client_counts;
   return store::AppendResult{++sequence_, false};
 }
 
