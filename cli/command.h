@@ -31,6 +31,7 @@ void AddValidate(CLI::App* program, Run* run);
 void AddDiff(CLI::App* program, Run* run);
 void AddExplain(CLI::App* program, Run* run);
 void AddAssign(CLI::App* program, Run* run);
+void AddImport(CLI::App* program, Run* run);
 void AddReport(CLI::App* program, Run* run);
 void AddAnalyze(CLI::App* program, Run* run);
 void AddExport(CLI::App* program, Run* run);

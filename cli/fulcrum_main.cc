@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
   fulcrum::cli::AddReport(&program, &run);
   fulcrum::cli::AddAnalyze(&program, &run);
   fulcrum::cli::AddExport(&program, &run);
+  fulcrum::cli::AddImport(&program, &run);
   fulcrum::cli::AddSimulate(&program, &run);
   fulcrum::cli::AddStats(&program, &run);
   try {

@@ -20,7 +20,7 @@ TEST(Cli, HelpHasAnExampleForEverySubcommand) {
   const Outcome all = RunProgram({"--help"});
   EXPECT_EQ(all.exit_code, 0);
   for (const char* command : {"serve", "validate", "diff", "explain", "assign", "report", "analyze",
-                              "export", "stats", "simulate"}) {
+                              "export", "import", "stats", "simulate"}) {
     EXPECT_THAT(all.out, HasSubstr(command));
     const Outcome one = RunProgram({command, "--help"});
     EXPECT_EQ(one.exit_code, 0) << command;
@@ -111,6 +111,29 @@ TEST(Cli, ASecondServerOnTheSameDataIsRefused) {
   EXPECT_EQ(busy.exit_code, 3);
   EXPECT_THAT(busy.err, HasSubstr(port));
   EXPECT_EQ(first.Stop(), 0) << first.Log();
+}
+
+TEST(Cli, WhatIsExportedReadsBackAndABadRowIsNamed) {
+  const TempDir dir;
+  for (const char* name : {"data", "again", "rejected"}) {
+    std::filesystem::create_directory(dir / name);
+  }
+  std::ofstream(dir / "events.csv") << "name,ts,unit,value\n"
+                                       "pay,2026-03-10T10:00:00Z,u1,12.5\n"
+                                       "pay,yesterday,u2,1\n"
+                                       "browse,2026-03-10T11:00:00Z,u3,\n";
+  const std::vector<std::string> import = {"import",           dir / "data", "--events",
+                                           dir / "events.csv", "--rejected", dir / "rejected"};
+  const Outcome first = RunProgram(import);
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_THAT(first.out, HasSubstr("3 rows, 2 accepted (0 of them imported before), 1 rejected"));
+  EXPECT_TRUE(std::filesystem::exists(dir / "rejected/rejected-events.csv"));
+  EXPECT_THAT(RunProgram(import).out, HasSubstr("2 of them imported before"));
+  ASSERT_EQ(RunProgram({"export", dir / "data", "--out", dir / "out"}).exit_code, 0);
+  const Outcome back =
+      RunProgram({"import", dir / "again", "--events", dir / "out/events.parquet"});
+  ASSERT_EQ(back.exit_code, 0) << back.err;
+  EXPECT_THAT(back.out, HasSubstr("2 rows, 2 accepted"));
 }
 
 // Figures of SciPy 1.10 on the same file are computed by tests/reference when SciPy is there; here
