@@ -44,6 +44,7 @@ int WorldCount() {
 }
 
 struct Coverage {
+  double level = 0;  // What the intervals claim.
   int64_t worlds = 0;
   int64_t covered = 0;
 
@@ -224,6 +225,11 @@ class CoverageTable {
  public:
   // The intervals of one report against the effects on the population the world was drawn from.
   void Add(const std::string& name, const report::Report& report, const sim::Truth& population) {
+    const double level = 1 - report.analysis.alpha_final;
+    const auto note = [&](const std::string& row, bool holds) {
+      rows_[row].level = level;
+      rows_[row].Add(holds);
+    };
     std::map<report::Role, bool> joint;
     for (const auto& metric : report.metrics) {
       for (const auto& comparison : metric.comparisons) {
@@ -233,7 +239,7 @@ class CoverageTable {
         const std::string row = name + " " + comparison.arm + " " + metric.key;
         const auto add = [&](const char* interval, std::optional<double> lower,
                              std::optional<double> upper) {
-          if (lower && upper) rows_[row + " " + interval].Add(Holds(lower, upper, truth));
+          if (lower && upper) note(row + " " + interval, Holds(lower, upper, truth));
         };
         add("Miettinen-Nurminen", comparison.miettinen_nurminen_lo,
             comparison.miettinen_nurminen_hi);
@@ -241,8 +247,7 @@ class CoverageTable {
         add("interval", comparison.ci_lo, comparison.ci_hi);
         if (comparison.adjusted) add("adjusted", comparison.adjusted->lo, comparison.adjusted->hi);
         if (comparison.lift_lo && comparison.lift_hi) {
-          rows_[row + " lift"].Add(*comparison.lift_lo <= effect->lift &&
-                                   effect->lift <= *comparison.lift_hi);
+          note(row + " lift", Holds(comparison.lift_lo, comparison.lift_hi, effect->lift));
         }
         const bool holds = Holds(comparison.sim_lo, comparison.sim_hi, truth);
         joint.try_emplace(metric.role, true).first->second &= holds;
@@ -250,7 +255,7 @@ class CoverageTable {
     }
     for (const auto& [role, all] : joint) {
       const char* words = role == report::Role::kPrimary ? "primary" : "secondary";
-      rows_[name + " " + words + " metrics together"].Add(all);
+      note(name + " " + words + " metrics together", all);
     }
     for (const auto& funnel : report.funnels) {
       bool all = true;
@@ -262,17 +267,18 @@ class CoverageTable {
           }
         }
       }
-      rows_[name + " funnel together"].Add(all);
+      note(name + " funnel together", all);
     }
   }
 
   void Judge() const {
-    std::printf("%-56s %7s %9s   %s\n", "interval", "worlds", "coverage", "band of 99.9%");
+    std::printf("%-52s %6s %7s %9s   %s\n", "interval", "claims", "worlds", "coverage",
+                "band of 99.9%");
     for (const auto& [row, coverage] : rows_) {
-      const Band band = BinomialBand(coverage.worlds, 0.95, 0.0005);
+      const Band band = BinomialBand(coverage.worlds, coverage.level, 0.0005);
       const auto worlds = static_cast<double>(coverage.worlds);
-      std::printf("%-56s %7lld %8.2f%%   [%.2f%%, %.2f%%]\n", row.c_str(),
-                  static_cast<long long>(coverage.worlds),
+      std::printf("%-52s %5.1f%% %7lld %8.2f%%   [%.2f%%, %.2f%%]\n", row.c_str(),
+                  100 * coverage.level, static_cast<long long>(coverage.worlds),
                   100 * static_cast<double>(coverage.covered) / worlds,
                   100 * static_cast<double>(band.lower) / worlds,
                   100 * static_cast<double>(band.upper) / worlds);
