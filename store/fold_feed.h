@@ -25,7 +25,7 @@
 namespace fulcrum::store {
 
 // Not thread-safe. Call AddExposure and AddLink in order of ingestion, then CloseExposures, then
-// (in a pass of its own, where Fold::wants_enrolments) AddEnrolment, then CloseCohort, AddEvent …,
+// (in a pass of its own, where Fold::wants_enrolments) AddEnrolment, then CloseCohort, AddEvent,
 // Flush, and where Fold::wants_replay, BeginReplay and AddEvent … and Flush again.
 class FoldFeeder {
  public:

@@ -5,6 +5,17 @@
 //
 // The result is, per arm, phase, slice and maturity group, one stats::Gram of the planned columns,
 // plus what a Gram cannot hold (order statistics, survival tables) and the facts of data quality.
+//
+// Rules that hold everywhere (`reference.h` says them as code):
+// - The analysis unit is the (kind, id) that was exposed, in the arm, phase and with the attributes
+//   of its first exposure by time, then order of arrival. Its events are those that carry its id or
+//   that of a known unit to which a link joins it, each once, whenever the link was made; two units
+//   linked to one known unit both get its events. An event's order_id and session_id are ids of the
+//   kinds "order" and "session".
+// - Only what was received at or before as_of counts, and of a repeated id the first arrival.
+// - Windows count from the clock, start included, end not: an outcome at the clock counts.
+// - Events at one instant have no order among themselves: in funnels and times they act as one, and
+//   one event may reach several stages.
 #pragma once
 
 #include <cstdint>
@@ -107,11 +118,11 @@ struct QuantileSpec {
   std::string key;
   double q = 0.5;
   bool of_events = false;
-  int column = -1;            // Not of_events: index into Plan::columns.
-  Term term;                  // of_events.
-  TimeWindow window;          // of_events.
-  double confidence = 0.95;   // How wide an order-statistic interval must be available.
-  int64_t maturity_ms = 0;    // Units younger than this at as_of are left out, as in Group.
+  int column = -1;           // Not of_events: index into Plan::columns.
+  Term term;                 // of_events.
+  TimeWindow window;         // of_events.
+  double confidence = 0.95;  // How wide an order-statistic interval must be available.
+  int64_t maturity_ms = 0;   // Units younger than this at as_of are left out, as in Group.
 };
 
 // A breakdown by unit attributes, frozen at first exposure; several = compound.
@@ -136,9 +147,9 @@ struct Population {
   std::vector<std::string> enrol_events;  // kEvent: the clock starts at the first, after exposure.
   int64_t from_ms = INT64_MIN;            // Exposures outside [from, to) are not of this analysis.
   int64_t to_ms = INT64_MAX;
-  std::string exclude_attribute;          // Units with this attribute true are left out, counted.
-  bool exclude_multi_arm = false;         // Sensitivity: leave out units seen in several arms.
-  std::string cluster_attribute;          // One Gram row per cluster and arm when set.
+  std::string exclude_attribute;   // Units with this attribute true are left out, counted.
+  bool exclude_multi_arm = false;  // Sensitivity: leave out units seen in several arms.
+  std::string cluster_attribute;   // One Gram row per cluster and arm when set.
 };
 
 struct Plan {
@@ -148,24 +159,32 @@ struct Plan {
   std::vector<FunnelSpec> funnels;
   std::vector<TimeToSpec> time_to;
   std::vector<QuantileSpec> quantiles;
-  std::vector<SliceSpec> slices;        // The whole is always computed.
-  int64_t as_of_ms = INT64_MAX;         // Only what was received at or before counts.
+  std::vector<SliceSpec> slices;  // The whole is always computed.
+  int64_t as_of_ms = INT64_MAX;   // Only what was received at or before counts; INT64_MAX
+                                  // stands for the last arrival, also for maturity.
   int64_t memory_limit_bytes = 4LL << 30;
 };
 
 // --- Results -------------------------------------------------------------------------------------
 
+// The whole has a cell for every arm, and phase that any unit is in, also without units; slices
+// only where there are units. Data with one row per unit has phase 0 and no maturity.
 struct Cell {
   int arm = 0;
   int phase = 0;
   int slice = -1;           // -1 = the whole; else index into Plan::slices …
-  std::string slice_value;  // … and its value ("a / b" for compound ones).
+  std::string slice_value;  // … and its value ("a / b" for compound ones, "(none)" where a unit
+                            // has no such attribute, "other" for the tail).
   int group = 0;
-  stats::Gram gram;         // Over Group::columns, in their order.
-  int64_t maturing = 0;     // Units left out because their window has not passed.
+  stats::Gram gram;      // Over Group::columns, in their order. With a cluster_attribute: one
+                         // row per cluster, the sums over its units of this cell, and one more
+                         // column, last: their number. Units without the attribute are clusters
+                         // of their own. A mean per unit is then a ratio to that column.
+  int64_t maturing = 0;  // Units left out because their window has not passed.
 };
 
-// Kaplan–Meier input: at each distinct time, units at risk, events and censorings.
+// Kaplan–Meier input: at each distinct time of an event, units at risk and events. `censored` are
+// the censorings from this time up to the next row's; before the first event they have a row.
 struct RiskRow {
   double time_ms = 0;
   double at_risk = 0;
@@ -182,22 +201,23 @@ struct SurvivalTable {
 struct QuantileResult {
   int quantile = 0;  // Index into Plan::quantiles.
   int arm = 0;
-  double n = 0;              // Values.
-  double n_clusters = 0;     // Units that contributed.
-  double value = 0;          // Linear interpolation (type 7).
-  double lower = 0;          // Order statistics that bracket it at `confidence` …
+  double n = 0;           // Values.
+  double n_clusters = 0;  // Units that contributed.
+  double value = 0;       // Linear interpolation (type 7).
+  double lower = 0;       // Order statistics that bracket it at `confidence` …
   double upper = 0;
-  double density_sd = 0;     // … and the standard error they imply, design effect included.
+  double density_sd = 0;  // … and the standard error they imply, design effect included.
 };
 
 // What was observed, before any test. Unit counts are of the analysis population unless said.
 struct ArmHealth {
-  double units = 0;                 // First shown in this arm.
-  double exposures = 0;             // Exposure rows, repeated exposure_ids included.
-  double multi_arm_units = 0;       // First shown here, also seen elsewhere.
-  double excluded_units = 0;        // By exclude_attribute.
-  double triggered_units = 0;       // enrol: event only.
-  double client_assigned = 0;       // Reported by clients: for exposure loss.
+  double units = 0;            // First shown in this arm, excluded_units left out; units
+                               // seen in several arms or never triggered are in it.
+  double exposures = 0;        // Exposure rows, repeated exposure_ids included.
+  double multi_arm_units = 0;  // First shown here, also seen elsewhere.
+  double excluded_units = 0;   // By exclude_attribute.
+  double triggered_units = 0;  // enrol: event only.
+  double client_assigned = 0;  // Reported by clients: for exposure loss.
   double client_shown = 0;
   double client_sent = 0;
   double client_dropped = 0;
@@ -206,12 +226,12 @@ struct ArmHealth {
 };
 
 struct Health {
-  std::vector<ArmHealth> arms;      // As Population::arms.
+  std::vector<ArmHealth> arms;  // As Population::arms.
   double unknown_variant_exposures = 0;
-  double duplicate_exposures = 0;   // Of the experiment: exposure_id was there before; left out.
-  double duplicate_events = 0;      // Of everything: event_id was there before; left out.
+  double duplicate_exposures = 0;  // Of the experiment: exposure_id was there before; left out.
+  double duplicate_events = 0;     // Of everything: event_id was there before; left out.
   double events_scanned = 0;
-  double rejected_rows = 0;         // Files: rows that could not be read …
+  double rejected_rows = 0;                        // Files: rows that could not be read …
   std::map<std::string, double> rejected_reasons;  // … and why: "spend: not a number".
   std::map<std::string, double> unknown_variants;  // The unknown ones by name, the first 20.
   int64_t first_exposure_ms = 0;
@@ -223,9 +243,9 @@ struct PlanResult {
   std::vector<Cell> cells;
   std::vector<SurvivalTable> survival;
   std::vector<QuantileResult> quantiles;
-  std::vector<double> cap_values;   // Per column: the cap applied, +inf where none.
+  std::vector<double> cap_values;  // Per column: the cap applied, +inf where none.
   Health health;
-  int64_t as_of_ms = 0;             // The instant the result stands for.
+  int64_t as_of_ms = 0;  // The instant the result stands for.
 };
 
 }  // namespace fulcrum::store
