@@ -87,7 +87,9 @@ absl::StatusOr<Simulation> MakeSimulation(const experiments::Definitions& defini
   if (options.users <= 0 || options.users > 10'000'000) {
     return InvalidArgument("--users must be from 1 to 10000000.");
   }
-  if (options.days <= 0 || options.days > 365) return InvalidArgument("--days must be 1 to 365.");
+  if (options.days <= 0 || options.days > 365) {
+    return InvalidArgument("--days must be from 1 to 365.");
+  }
   sim::WorldOptions world;
   world.seed = options.seed;
   world.users = options.users;

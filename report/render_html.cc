@@ -140,7 +140,11 @@ std::string RenderHtml(const Report& report) {
   for (const ViewTable& slice : view.slices) out += Section("", slice.title, Table(slice));
   out += Section("", "Arms", Table(view.arms));
   out += Section("", "How it was computed", Notes(view.method));
-  out += Tag("footer", "", Html("As of " + FormatRfc3339(report.analysis.as_of_ms))) + "\n";
+  // Data on a file may have no clock.
+  const int64_t as_of_ms = report.analysis.as_of_ms;
+  if (as_of_ms >= kMinInstantMs && as_of_ms < kMaxInstantMs) {
+    out += Tag("footer", "", Html("As of " + FormatRfc3339(as_of_ms))) + "\n";
+  }
   return out + "</main>\n</body>\n</html>\n";
 }
 

@@ -10,6 +10,8 @@
 namespace fulcrum::server {
 namespace {
 
+constexpr size_t kKeptBytes = 4 << 20;
+
 using store::PropertyType;
 using store::PropertyView;
 
@@ -77,6 +79,8 @@ void BatchItems::Begin(const Published& published, const Limits& limits, int64_t
   published_ = &published;
   limits_ = &limits;
   now_ms_ = now_ms;
+  // A thread that once took a huge batch does not keep its memory for ever.
+  if (batch_.payload().capacity() > kKeptBytes) batch_ = store::BatchBuilder();
   batch_.Clear();
   ids_seen_.clear();
   anonymous_kind_.clear();

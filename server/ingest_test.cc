@@ -118,13 +118,15 @@ TEST(Batches, ABadItemCostsNoNeighbourItsPlace) {
       "null",
       "[]",
   };
+  TestApp test;
+  size_t kept = 0;
   for (const char* bad : table) {
     const std::string first = Event("e1"), last = Event("e2");
     const std::string array = "[" + first + "," + bad + "," + last + "]";
-    const std::string bodies[] = {array, R"({"batch_id":"b","events":)" + array + "}",
+    const std::string id = "b" + std::to_string(kept);
+    const std::string bodies[] = {array, R"({"batch_id":")" + id + R"(","events":)" + array + "}",
                                   first + "\n" + bad + "\n" + last + "\n"};
     for (size_t form = 0; form < 3; ++form) {
-      TestApp test;
       const Response response =
           test.Send("POST", "/v1/events", bodies[form],
                     {{"Content-Type", form == 2 ? "application/x-ndjson" : "application/json"}});
@@ -134,17 +136,20 @@ TEST(Batches, ABadItemCostsNoNeighbourItsPlace) {
       ASSERT_EQ(body["rejected"].size(), 1u) << bodies[form] << response.body;
       EXPECT_EQ(body["rejected"][0]["index"], 1);
       EXPECT_FALSE(body["rejected"][0]["error"].get<std::string>().empty());
-      ASSERT_EQ(test.store.events().size(), 2u);
-      EXPECT_EQ(test.store.events()[0].event_id, "e1");
-      EXPECT_EQ(test.store.events()[1].event_id, "e2");
+      const std::vector<KeptEvent> events = test.store.events();
+      ASSERT_EQ(events.size(), kept += 2);
+      EXPECT_EQ(events[kept - 2].event_id, "e1");
+      EXPECT_EQ(events[kept - 1].event_id, "e2");
     }
   }
 }
 
 TEST(Batches, BadExposuresAreRefusedByThemselves) {
   const std::string table[] = {
-      R"({"experiment":"nothing","variant":"a","unit":{"kind":"user","id":"u"},"ts":1772500000000})",
-      R"({"experiment":"checkout","variant":"","unit":{"kind":"user","id":"u"},"ts":1772500000000})",
+      R"({"experiment":"nothing","variant":"a","unit":{"kind":"user","id":"u"},)"
+      R"("ts":1772500000000})",
+      R"({"experiment":"checkout","variant":"","unit":{"kind":"user","id":"u"},)"
+      R"("ts":1772500000000})",
       R"({"experiment":"checkout","variant":"one-page","unit":{"kind":"device","id":"d"},)"
       R"("ts":1772500000000})",
       Exposure("x9", R"(,"propensity":0)"),
@@ -153,8 +158,8 @@ TEST(Batches, BadExposuresAreRefusedByThemselves) {
       Exposure("x9", R"(,"phase":1.5)"),
       Exposure("x9", R"(,"reason":"SPLIT")"),
   };
+  TestApp test;
   for (const std::string& bad : table) {
-    TestApp test;
     const Response response =
         test.Post("/v1/exposures", "[" + Exposure("x1") + "," + bad + "," + Exposure("x2") + "]");
     ASSERT_EQ(response.status, 200) << response.body;
@@ -180,8 +185,8 @@ TEST(Batches, WhatCannotBeReadAtAllIs400AndKeepsNothing) {
       R"([{"a":"b])",
       "\xff\xfe\x00\x01",
   };
+  TestApp test;
   for (const char* body : table) {
-    TestApp test;
     const Response response = test.Post("/v1/events", body);
     EXPECT_EQ(response.status, 400) << body << response.body;
     EXPECT_FALSE(Body(response)["errorDetails"].get<std::string>().empty());

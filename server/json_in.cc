@@ -1,27 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/json_in.h"
 
+#include <memory>
+
 namespace fulcrum::server {
 namespace {
 
 // Deep enough for any context or event, shallow enough for any stack.
 constexpr size_t kMaxDepth = 64;
 
-simdjson::dom::parser& ThreadParser() {
-  thread_local simdjson::dom::parser parser;
-  thread_local const bool ready = [] {
-    return parser.allocate(16 << 10, kMaxDepth) == simdjson::SUCCESS;
-  }();
-  static_cast<void>(ready);  // A failed allocation shows as an error of the parse.
-  return parser;
+// A thread that once parsed a huge batch does not keep its memory for ever.
+constexpr size_t kKeptBytes = 2 << 20;
+
+simdjson::dom::parser& ThreadParser(size_t size) {
+  thread_local std::unique_ptr<simdjson::dom::parser> parser;
+  if (parser == nullptr || (parser->capacity() > kKeptBytes && size < kKeptBytes)) {
+    parser = std::make_unique<simdjson::dom::parser>();
+    // A failure to allocate shows as an error of the parse.
+    [[maybe_unused]] const auto error = parser->allocate(16 << 10, kMaxDepth);
+  }
+  return *parser;
 }
 
 }  // namespace
 
 std::optional<JsonElement> ParseJson(std::string_view text, std::string* error) {
   JsonElement root;
-  const simdjson::error_code code =
-      ThreadParser().parse(text.data(), text.size(), /*realloc_if_needed=*/true).get(root);
+  const simdjson::error_code code = ThreadParser(text.size())
+                                        .parse(text.data(), text.size(), /*realloc_if_needed=*/true)
+                                        .get(root);
   if (code == simdjson::SUCCESS) return root;
   switch (code) {
     case simdjson::EMPTY:
