@@ -2,12 +2,16 @@
 //
 // Payload: a version byte, then items. An item is a tag byte and its fields in the order below.
 // Integers are LEB128 varints (signed ones zigzag), doubles 8 bytes little-endian, texts a varint
-// length and the bytes. Integrity is the keeper's: the inbox stores a checksum beside each payload.
+// length and the bytes. A symbol is a varint: 0, then a text, which gets the next number from 1 on;
+// or the number of an earlier one. Times of exposures and events are the difference to the one
+// before. Integrity is the keeper's: the inbox stores a checksum beside each payload.
 #include "store/batch.h"
 
 #include <bit>
 #include <cstring>
 #include <vector>
+
+#include "core/hash.h"
 
 namespace fulcrum::store {
 namespace {
@@ -20,52 +24,90 @@ enum Tag : uint8_t { kExposure = 1, kEvent = 2, kLink = 3, kClientCounts = 4 };
 // Which optional fields an event has; the rest cost one bit.
 enum EventFlag : uint8_t { kHasValue = 1, kHasCurrency = 2, kHasOrder = 4, kHasSession = 8 };
 
-void PutVarint(uint64_t value, std::string* out) {
-  while (value >= 0x80) {
-    out->push_back(static_cast<char>(value | 0x80));
-    value >>= 7;
+// So many texts are remembered at once; a power of two.
+constexpr size_t kSymbolSlots = 256;
+
+}  // namespace
+
+class BatchWriter {
+ public:
+  explicit BatchWriter(BatchBuilder* batch) : batch_(*batch), out_(&batch->payload_) {}
+
+  void Begin(uint8_t tag) {
+    if (out_->empty()) out_->push_back(kVersion);
+    out_->push_back(static_cast<char>(tag));
+    ++batch_.size_;
   }
-  out->push_back(static_cast<char>(value));
-}
-
-void PutSigned(int64_t value, std::string* out) {
-  PutVarint((static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63), out);
-}
-
-void PutDouble(double value, std::string* out) {
-  char bytes[sizeof value];
-  std::memcpy(bytes, &value, sizeof value);
-  out->append(bytes, sizeof value);
-}
-
-void PutText(std::string_view text, std::string* out) {
-  PutVarint(text.size(), out);
-  out->append(text);
-}
-
-void PutUnit(const UnitRef& unit, std::string* out) {
-  PutText(unit.kind, out);
-  PutText(unit.id, out);
-}
-
-void PutProperties(std::span<const PropertyView> properties, std::string* out) {
-  PutVarint(properties.size(), out);
-  for (const PropertyView& property : properties) {
-    PutText(property.key, out);
-    out->push_back(static_cast<char>(property.type));
-    switch (property.type) {
-      case PropertyType::kBool:
-        out->push_back(property.boolean ? 1 : 0);
-        break;
-      case PropertyType::kNumber:
-        PutDouble(property.number, out);
-        break;
-      case PropertyType::kString:
-        PutText(property.text, out);
-        break;
+  void Byte(int value) { out_->push_back(static_cast<char>(value)); }
+  void Varint(uint64_t value) {
+    while (value >= 0x80) {
+      out_->push_back(static_cast<char>(value | 0x80));
+      value >>= 7;
+    }
+    out_->push_back(static_cast<char>(value));
+  }
+  void Signed(int64_t value) {
+    Varint((static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63));
+  }
+  void Time(int64_t ts_ms) {
+    // Wraps around rather than overflows; reading adds the same way.
+    const auto step = static_cast<int64_t>(static_cast<uint64_t>(ts_ms) -
+                                           static_cast<uint64_t>(batch_.last_ts_ms_));
+    Signed(step);
+    batch_.last_ts_ms_ = ts_ms;
+  }
+  void Double(double value) {
+    char bytes[sizeof value];
+    std::memcpy(bytes, &value, sizeof value);
+    out_->append(bytes, sizeof value);
+  }
+  void Text(std::string_view text) {
+    Varint(text.size());
+    out_->append(text);
+  }
+  void Symbol(std::string_view text) {
+    if (batch_.symbols_.empty()) batch_.symbols_.resize(kSymbolSlots);
+    BatchBuilder::Symbol& slot = batch_.symbols_[core::Xxh3(text) & (kSymbolSlots - 1)];
+    if (slot.number != 0 && std::string_view(*out_).substr(slot.at, slot.size) == text) {
+      Varint(slot.number);
+      return;
+    }
+    Byte(0);
+    Varint(text.size());
+    slot = {.number = ++batch_.symbol_count_,
+            .size = static_cast<uint32_t>(text.size()),
+            .at = out_->size()};
+    out_->append(text);
+  }
+  void Unit(const UnitRef& unit) {
+    Symbol(unit.kind);
+    Text(unit.id);
+  }
+  void Properties(std::span<const PropertyView> properties) {
+    Varint(properties.size());
+    for (const PropertyView& property : properties) {
+      Symbol(property.key);
+      Byte(static_cast<int>(property.type));
+      switch (property.type) {
+        case PropertyType::kBool:
+          Byte(property.boolean ? 1 : 0);
+          break;
+        case PropertyType::kNumber:
+          Double(property.number);
+          break;
+        case PropertyType::kString:
+          Symbol(property.text);
+          break;
+      }
     }
   }
-}
+
+ private:
+  BatchBuilder& batch_;
+  std::string* out_;
+};
+
+namespace {
 
 // Walks a payload; after the first damaged field every read gives zeros and ok() is false.
 class Cursor {
@@ -115,6 +157,23 @@ class Cursor {
     return text;
   }
 
+  int64_t Time() {
+    last_ts_ms_ += static_cast<uint64_t>(Signed());
+    return static_cast<int64_t>(last_ts_ms_);
+  }
+
+  std::string_view Symbol() {
+    const uint64_t number = Varint();
+    if (number == 0) {
+      const std::string_view text = Text();
+      if (ok_) symbols_.push_back(text);
+      return text;
+    }
+    if (number <= symbols_.size()) return symbols_[number - 1];
+    Fail();
+    return {};
+  }
+
   // A count of things that take at least one byte each, so that damage cannot ask for memory.
   size_t Count() {
     const uint64_t count = Varint();
@@ -123,14 +182,14 @@ class Cursor {
   }
 
   UnitRef Unit() {
-    const std::string_view kind = Text();
+    const std::string_view kind = Symbol();
     return {kind, Text()};
   }
 
   void Properties(std::vector<PropertyView>* properties) {
     properties->resize(Count());
     for (PropertyView& property : *properties) {
-      property = PropertyView{.key = Text()};
+      property = PropertyView{.key = Symbol()};
       switch (Byte()) {
         case static_cast<uint8_t>(PropertyType::kBool):
           property.type = PropertyType::kBool;
@@ -141,7 +200,7 @@ class Cursor {
           property.number = Double();
           break;
         case static_cast<uint8_t>(PropertyType::kString):
-          property.text = Text();
+          property.text = Symbol();
           break;
         default:
           Fail();
@@ -160,6 +219,8 @@ class Cursor {
   const char* at_;
   const char* end_;
   bool ok_ = true;
+  uint64_t last_ts_ms_ = 0;
+  std::vector<std::string_view> symbols_;
 };
 
 struct Scratch {
@@ -170,11 +231,11 @@ struct Scratch {
 void ReadExposure(Cursor& cursor, Scratch& scratch, const BatchVisitor& visitor) {
   ExposureView exposure;
   exposure.exposure_id = cursor.Text();
-  exposure.experiment = cursor.Text();
-  exposure.variant = cursor.Text();
+  exposure.experiment = cursor.Symbol();
+  exposure.variant = cursor.Symbol();
   exposure.unit = cursor.Unit();
-  exposure.ts_ms = cursor.Signed();
-  exposure.snapshot = cursor.Text();
+  exposure.ts_ms = cursor.Time();
+  exposure.snapshot = cursor.Symbol();
   exposure.phase = static_cast<int32_t>(cursor.Signed());
   exposure.propensity = cursor.Double();
   cursor.Properties(&scratch.properties);
@@ -186,15 +247,15 @@ void ReadEvent(Cursor& cursor, Scratch& scratch, const BatchVisitor& visitor) {
   EventView event;
   const uint8_t flags = cursor.Byte();
   event.event_id = cursor.Text();
-  event.name = cursor.Text();
-  event.ts_ms = cursor.Signed();
+  event.name = cursor.Symbol();
+  event.ts_ms = cursor.Time();
   scratch.ids.resize(cursor.Count());
   for (UnitRef& id : scratch.ids) id = cursor.Unit();
   event.ids = scratch.ids;
   if ((flags & kHasOrder) != 0) event.order_id = cursor.Text();
   if ((flags & kHasSession) != 0) event.session_id = cursor.Text();
   if ((flags & kHasValue) != 0) event.value = cursor.Double();
-  if ((flags & kHasCurrency) != 0) event.currency = cursor.Text();
+  if ((flags & kHasCurrency) != 0) event.currency = cursor.Symbol();
   cursor.Properties(&scratch.properties);
   event.properties = scratch.properties;
   if (cursor.ok() && visitor.event) visitor.event(event);
@@ -210,8 +271,8 @@ void ReadLink(Cursor& cursor, const BatchVisitor& visitor) {
 
 void ReadClientCounts(Cursor& cursor, const BatchVisitor& visitor) {
   ClientCountsView counts;
-  counts.experiment = cursor.Text();
-  counts.variant = cursor.Text();
+  counts.experiment = cursor.Symbol();
+  counts.variant = cursor.Symbol();
   counts.assigned = cursor.Signed();
   counts.shown = cursor.Signed();
   counts.sent = cursor.Signed();
@@ -219,65 +280,66 @@ void ReadClientCounts(Cursor& cursor, const BatchVisitor& visitor) {
   if (cursor.ok() && visitor.client_counts) visitor.client_counts(counts);
 }
 
-void Begin(Tag tag, std::string* payload, int64_t* size) {
-  if (payload->empty()) payload->push_back(kVersion);
-  payload->push_back(static_cast<char>(tag));
-  ++*size;
-}
-
 }  // namespace
 
 void BatchBuilder::Add(const ExposureView& exposure) {
-  Begin(kExposure, &payload_, &size_);
-  PutText(exposure.exposure_id, &payload_);
-  PutText(exposure.experiment, &payload_);
-  PutText(exposure.variant, &payload_);
-  PutUnit(exposure.unit, &payload_);
-  PutSigned(exposure.ts_ms, &payload_);
-  PutText(exposure.snapshot, &payload_);
-  PutSigned(exposure.phase, &payload_);
-  PutDouble(exposure.propensity, &payload_);
-  PutProperties(exposure.attributes, &payload_);
+  BatchWriter out(this);
+  out.Begin(kExposure);
+  out.Text(exposure.exposure_id);
+  out.Symbol(exposure.experiment);
+  out.Symbol(exposure.variant);
+  out.Unit(exposure.unit);
+  out.Time(exposure.ts_ms);
+  out.Symbol(exposure.snapshot);
+  out.Signed(exposure.phase);
+  out.Double(exposure.propensity);
+  out.Properties(exposure.attributes);
 }
 
 void BatchBuilder::Add(const EventView& event) {
-  Begin(kEvent, &payload_, &size_);
+  BatchWriter out(this);
+  out.Begin(kEvent);
   const int flags = (event.value ? kHasValue : 0) | (!event.currency.empty() ? kHasCurrency : 0) |
                     (!event.order_id.empty() ? kHasOrder : 0) |
                     (!event.session_id.empty() ? kHasSession : 0);
-  payload_.push_back(static_cast<char>(flags));
-  PutText(event.event_id, &payload_);
-  PutText(event.name, &payload_);
-  PutSigned(event.ts_ms, &payload_);
-  PutVarint(event.ids.size(), &payload_);
-  for (const UnitRef& id : event.ids) PutUnit(id, &payload_);
-  if ((flags & kHasOrder) != 0) PutText(event.order_id, &payload_);
-  if ((flags & kHasSession) != 0) PutText(event.session_id, &payload_);
-  if ((flags & kHasValue) != 0) PutDouble(*event.value, &payload_);
-  if ((flags & kHasCurrency) != 0) PutText(event.currency, &payload_);
-  PutProperties(event.properties, &payload_);
+  out.Byte(flags);
+  out.Text(event.event_id);
+  out.Symbol(event.name);
+  out.Time(event.ts_ms);
+  out.Varint(event.ids.size());
+  for (const UnitRef& id : event.ids) out.Unit(id);
+  if ((flags & kHasOrder) != 0) out.Text(event.order_id);
+  if ((flags & kHasSession) != 0) out.Text(event.session_id);
+  if ((flags & kHasValue) != 0) out.Double(*event.value);
+  if ((flags & kHasCurrency) != 0) out.Symbol(event.currency);
+  out.Properties(event.properties);
 }
 
 void BatchBuilder::Add(const LinkView& link) {
-  Begin(kLink, &payload_, &size_);
-  PutUnit(link.anonymous, &payload_);
-  PutUnit(link.known, &payload_);
-  PutSigned(link.ts_ms, &payload_);
+  BatchWriter out(this);
+  out.Begin(kLink);
+  out.Unit(link.anonymous);
+  out.Unit(link.known);
+  out.Signed(link.ts_ms);
 }
 
 void BatchBuilder::Add(const ClientCountsView& counts) {
-  Begin(kClientCounts, &payload_, &size_);
-  PutText(counts.experiment, &payload_);
-  PutText(counts.variant, &payload_);
-  PutSigned(counts.assigned, &payload_);
-  PutSigned(counts.shown, &payload_);
-  PutSigned(counts.sent, &payload_);
-  PutSigned(counts.dropped, &payload_);
+  BatchWriter out(this);
+  out.Begin(kClientCounts);
+  out.Symbol(counts.experiment);
+  out.Symbol(counts.variant);
+  out.Signed(counts.assigned);
+  out.Signed(counts.shown);
+  out.Signed(counts.sent);
+  out.Signed(counts.dropped);
 }
 
 void BatchBuilder::Clear() {
   payload_.clear();
   size_ = 0;
+  symbols_.clear();
+  symbol_count_ = 0;
+  last_ts_ms_ = 0;
 }
 
 bool ReadBatch(std::string_view payload, const BatchVisitor& visitor, std::string* error) {

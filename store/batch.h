@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace fulcrum::store {
 
@@ -69,6 +70,9 @@ struct ClientCountsView {
   int64_t dropped = 0;
 };
 
+// Texts that repeat within a batch (names, keys, kinds, values of text properties) are written once
+// and referred to after: about half the bytes, and bytes are what durability costs.
+//
 // Not thread-safe. Reusable: Clear() keeps capacity.
 class BatchBuilder {
  public:
@@ -81,8 +85,17 @@ class BatchBuilder {
   const std::string& payload() const& { return payload_; }
 
  private:
+  friend class BatchWriter;
+  struct Symbol {
+    uint32_t number = 0;  // 1 + the order of first appearance; 0 = an empty slot.
+    uint32_t size = 0;
+    uint64_t at = 0;  // Where its bytes are in payload_.
+  };
   std::string payload_;
   int64_t size_ = 0;
+  std::vector<Symbol> symbols_;  // A small table by hash; a collision only costs bytes.
+  uint32_t symbol_count_ = 0;
+  int64_t last_ts_ms_ = 0;
 };
 
 // Calls back in order of addition; false (with *error) when the payload is damaged. Views are valid

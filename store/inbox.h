@@ -33,8 +33,9 @@ struct InboxOptions {
   int64_t keep_batch_ids_ms = 7LL * 24 * 3600 * 1000;
   int64_t keep_batch_ids = 4'000'000;
 
-  // The WAL is copied back when it has grown to this.
-  int64_t wal_target_bytes = 64LL << 20;
+  // The WAL is copied back when it has grown to this. Pages of batches that were loaded meanwhile
+  // have been used again by then, and are copied once.
+  int64_t wal_target_bytes = 128LL << 20;
 
   // Only for the proof that the fault harness can see a loss: commits do not wait for the disk.
   bool unsafe_without_sync = false;
@@ -108,7 +109,7 @@ class Inbox {
   void WriterLoop();
   void RunGroup(const std::vector<Task*>& group);
   absl::Status Commit(const std::vector<Task*>& group);
-  absl::Status RemoveSome(size_t added);
+  absl::Status RemoveSome(bool idle);
   absl::Status InsertBatch(const AppendRequest& request, uint64_t checksum, AppendResult* result);
   void FinishCheckpoint();
   void CheckpointLoop();

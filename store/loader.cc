@@ -124,11 +124,12 @@ void Loader::WaitToGather() {
   MutexLock lock(&mutex_);
   // After a full group there is more waiting: go on at once.
   while (!stopping_ && flush_target_ <= loaded_sequence_ &&
-         last_group_items_ < options_.max_group_items) {
+         last_group_items_ < options_.max_group_items &&
+         inbox_->backlog_bytes() < options_.gather_bytes) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) return;
-    changed_.WaitFor(&mutex_, left);
+    changed_.WaitFor(&mutex_, std::min(left, std::chrono::milliseconds(50)));
   }
 }
 

@@ -19,9 +19,13 @@ namespace fulcrum::store {
 
 struct LoaderOptions {
   int64_t memory_bytes = 1LL << 30;
-  int64_t max_group_items = 100'000;
-  // A group is loaded this long after its first batch arrived, or when it is full, or at a Flush.
-  int64_t gather_ms = 200;
+  // Large groups are written in compressed form at once; small ones go through DuckDB's log first,
+  // in five times the bytes.
+  int64_t max_group_items = 250'000;
+  // A group is loaded this long after its first batch arrived, or when about so many bytes wait, or
+  // at a Flush.
+  int64_t gather_ms = 1000;
+  int64_t gather_bytes = 16LL << 20;
 };
 
 // Thread-safe.
