@@ -65,7 +65,7 @@ bool KeepsValues(const OutcomeColumn& column) {
 class Computation {
  public:
   Computation(const World& world, const AssignFn& assign, const TruthOptions& options)
-      : world_(world), assign_(assign), options_(options) {
+      : world_(world), assign_(assign) {
     as_of_ms_ = options.as_of_ms != 0 ? options.as_of_ms : world.end_ms();
     until_ms_ = world.end_ms() + options.follow_ms;
     for (const auto& experiment : world.definitions().experiments) {
@@ -329,7 +329,6 @@ class Computation {
 
   const World& world_;
   const AssignFn& assign_;
-  const TruthOptions& options_;
   int64_t as_of_ms_ = 0;
   int64_t until_ms_ = 0;
   std::vector<std::unique_ptr<Outcomes>> outcomes_;
