@@ -6,7 +6,7 @@
 //   store_bench load   [events] [batch]             how fast a full inbox is loaded
 //   store_bench append [seconds] [threads] [rate]   latency of acknowledgements at a paced rate
 //                                                   (0 = as fast as possible), loader running
-//   store_bench stages [events]                     decode, stage and append, one after the other
+//   store_bench stages [events] [group]             decode, stage and append, one after the other
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <string>
 #include <thread>
@@ -42,6 +43,15 @@ double CpuSeconds() {
     return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
   };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+// Bytes this process had written to the disk, from the kernel's count; 0 where there is none.
+double WrittenBytes() {
+  std::ifstream file("/proc/self/io");
+  for (std::string key, value; file >> key >> value;) {
+    if (key == "write_bytes:") return std::atof(value.c_str());
+  }
+  return 0;
 }
 
 // Fails loudly: a benchmark of something that does not work is worth nothing.
@@ -137,7 +147,7 @@ int BenchLoad(int64_t events, int batch_size) {
 }
 
 // What the loader's time is made of, in CPU time.
-int BenchStages(int64_t events) {
+int BenchStages(int64_t events, int64_t group_items) {
   Directory directory;
   auto analytics = Analytics::Open({.path = directory.path + "/bench.duckdb",
                                     .temp_directory = directory.path + "/tmp",
@@ -152,11 +162,10 @@ int BenchStages(int64_t events) {
   EventMaker maker(1);
   BatchBuilder builder;
   double read = 0, stage = 0, write = 0, commit = 0;
-  constexpr int64_t kGroup = 50'000;
   int64_t sequence = 0;
-  for (int64_t done = 0; done < events; done += kGroup) {
+  for (int64_t done = 0; done < events; done += group_items) {
     std::vector<InboxBatch> batches;
-    for (int i = 0; i < kGroup / 1000; ++i) {
+    for (int i = 0; i < group_items / 1000; ++i) {
       maker.Fill(&builder, 1000, 1'750'000'000'000 + done);
       batches.push_back({.sequence = ++sequence,
                          .received_ms = 1'750'000'000'000 + done,
@@ -186,8 +195,10 @@ int BenchStages(int64_t events) {
     commit += CpuSeconds() - start;
   }
   const double n = static_cast<double>(events) / 1e9;
-  std::printf("CPU ns an event: decode %.0f, decode and stage %.0f, append %.0f, commit %.0f\n",
-              read / n, stage / n, write / n, commit / n);
+  std::printf(
+      "CPU ns an event: decode %.0f, decode and stage %.0f, append %.0f, commit %.0f; "
+      "written: %.0f bytes an event\n",
+      read / n, stage / n, write / n, commit / n, WrittenBytes() / static_cast<double>(events));
   return 0;
 }
 
@@ -240,6 +251,7 @@ int BenchAppend(double seconds, int threads, double rate) {
   const auto flush = Clock::now();
   Check((*store)->Flush());
   const double flush_seconds = SecondsSince(flush);
+  const double cpu_seconds = CpuSeconds() - cpu;
   done = true;
   watcher.join();
   std::vector<double> all;
@@ -251,12 +263,14 @@ int BenchAppend(double seconds, int threads, double rate) {
   };
   std::printf(
       "append: %.0f events/s for %.0f s, ack ms p50 %.1f p99 %.1f p99.9 %.1f max %.1f, refused "
-      "%lld, largest backlog %.0f MB, flush %.2f s, CPU %.0f%%, load failures %lld\n",
+      "%lld, largest backlog %.0f MB, flush %.2f s, load failures %lld\n"
+      "each event: %.2f us CPU with making it, %.0f bytes written\n",
       static_cast<double>(all.size()) * 1000 / sent_seconds, sent_seconds, at(0.5), at(0.99),
       at(0.999), all.back(), static_cast<long long>(refused.load()),
       static_cast<double>(max_backlog.load()) / 1e6, flush_seconds,
-      100 * (CpuSeconds() - cpu) / SecondsSince(start),
-      static_cast<long long>((*store)->stats().load_failures));
+      static_cast<long long>((*store)->stats().load_failures),
+      cpu_seconds / static_cast<double>(all.size()) * 1e3,
+      WrittenBytes() / static_cast<double>(all.size()) / 1e3);
   return 0;
 }
 
@@ -268,7 +282,10 @@ int Main(int argc, char** argv) {
   if (what == "load") {
     return BenchLoad(static_cast<int64_t>(number(2, 2e6)), static_cast<int>(number(3, 1000)));
   }
-  if (what == "stages") return BenchStages(static_cast<int64_t>(number(2, 1e6)));
+  if (what == "stages") {
+    return BenchStages(static_cast<int64_t>(number(2, 1e6)),
+                       static_cast<int64_t>(number(3, 250e3)));
+  }
   if (what == "append")
     return BenchAppend(number(2, 10), static_cast<int>(number(3, 8)), number(4, 0));
   std::fprintf(stderr,
