@@ -119,8 +119,10 @@ TEST(Analyze, CallsUnevenMultiArmUnitsAndLossBroken) {
   for (auto& arm : result.health.arms) {
     arm.client_assigned = 5000;
     arm.client_shown = 4500;
-    arm.client_sent = 4450;
+    arm.client_sent = 4500;
   }
+  EXPECT_EQ(Analyze(definitions, experiment, plan, result).health.loss->status, Status::kNoEvents);
+  for (auto& arm : result.health.arms) arm.client_sent = 4450;
   EXPECT_TRUE(Analyze(definitions, experiment, plan, result).health.ok);
   result.health.arms[1].client_sent = 4100;
   report = Analyze(definitions, experiment, plan, result);

@@ -102,6 +102,8 @@ CountTest Loss(const std::vector<double>& shown, const std::vector<double>& sent
   const double rate = Sum(shown) > 0 ? Sum(lost) / Sum(shown) : 0;
   for (const double count : shown) test.expected.push_back(count * rate);
   test.observed = std::move(lost);
+  // Nothing lost is no lack of units: there is nothing to compare.
+  if (rate == 0) test.status = Status::kNoEvents;
   const auto r = stats::ChiSquareHomogeneity(table, shown.size());
   if (r.reason != stats::Reason::kNone) return test;
   test.status = Status::kOk;

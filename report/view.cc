@@ -192,6 +192,20 @@ void TestCheck(const CountTest& test, const std::string& name, View* view) {
   view->checks.push_back(std::move(check));
 }
 
+// What clients showed against what they could send, by their own counts.
+void LossCheck(const Report& report, View* view) {
+  constexpr char kName[] = "Exposures lost on the way";
+  const std::optional<CountTest>& loss = report.health.loss;
+  if (!loss) {
+    view->checks.push_back({Tone::kMuted, kName, "not known: clients reported no counts"});
+    return;
+  }
+  if (loss->status != Status::kNoEvents) return TestCheck(*loss, kName, view);
+  double shown = 0;
+  for (const ArmInfo& arm : report.arms) shown += arm.client_shown.value_or(0);
+  view->checks.push_back({Tone::kGood, kName, "none of " + FormatCount(shown) + " shown"});
+}
+
 void Checks(const Report& report, View* view) {
   const Health& health = report.health;
   TestCheck(health.srm,
@@ -199,7 +213,7 @@ void Checks(const Report& report, View* view) {
             view);
   if (health.multi_arm) TestCheck(*health.multi_arm, "Units seen in several arms", view);
   if (health.triggered) TestCheck(*health.triggered, "Triggered units fit the weights", view);
-  if (health.loss) TestCheck(*health.loss, "Exposures lost on the way", view);
+  LossCheck(report, view);
   if (!health.multi_arm) {
     view->checks.push_back({Tone::kGood, "Units seen in several arms", "none"});
   }
