@@ -231,6 +231,21 @@ TEST(EmbeddedStore, KeepsPropertiesBeyondTheColumns) {
   ASSERT_TRUE(AppendBatch(store.get(), batch).ok());
   EXPECT_EQ(Rows(store.get(), "SELECT prop_k0, prop_k127, extra FROM events"),
             "v\"|v\"|{\"k128\":\"v\\\"\",\"k129\":\"v\\\"\"}\n");
+
+  // A report that needs such a key must not count it as absent.
+  AddExposure(&batch, "checkout", "control", "u", kTestStartMs);
+  ASSERT_TRUE(AppendBatch(store.get(), batch).ok());
+  Plan plan;
+  plan.population = {.experiment = "checkout", .unit_kind = "user", .arms = {{"control"}}};
+  plan.columns = {{.name = "c", .terms = {{.events = {"n"}, .property = "k5"}}}};
+  plan.groups = {{.columns = {0}}};
+  EXPECT_TRUE(store->Run(plan).ok());
+  plan.columns[0].terms[0].property = "never sent";
+  EXPECT_TRUE(store->Run(plan).ok());
+  plan.columns[0].terms[0].property = "k129";
+  const absl::Status refused = store->Run(plan).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(Message(refused).find("\"k129\" came after 128 others"), std::string::npos) << refused;
 }
 
 TEST(EmbeddedStore, OddNamesDoNotBreakTheViews) {

@@ -173,6 +173,9 @@ std::string NumberSql(const FileColumn& column) {
 }
 
 absl::StatusOr<PlanResult> RunOnFile(const FileSource& source, const Plan& plan) {
+  if (plan.population.active_units) {
+    return InvalidArgument("units by their activity are found in a store; import the file first");
+  }
   return source.per_event ? RunOnEventRows(source, plan) : RunOnUnitRows(source, plan);
 }
 

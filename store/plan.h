@@ -149,7 +149,12 @@ struct Population {
   int64_t to_ms = INT64_MAX;
   std::string exclude_attribute;   // Units with this attribute true are left out, counted.
   bool exclude_multi_arm = false;  // Sensitivity: leave out units seen in several arms.
-  std::string cluster_attribute;   // One Gram row per cluster and arm when set.
+  // Planning from history, before anybody was exposed: the units are those of unit_kind that did
+  // anything (or, where events are named, one of these) in [from, to), all in arms[0], their clock
+  // at the first such event. `experiment` and attributes play no part. Stores only, not files.
+  bool active_units = false;
+  std::vector<std::string> active_events;  // Raw names; empty = any event or exposure.
+  std::string cluster_attribute;           // One Gram row per cluster and arm when set.
 };
 
 struct Plan {

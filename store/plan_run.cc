@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/status.h"
+#include "base/text.h"
 #include "store/plan_scan.h"
 #include "store/schema.h"
 
@@ -66,6 +67,35 @@ absl::StatusOr<std::vector<int32_t>> CodesOf(duckdb::Connection& connection,
   }
 }
 
+namespace {
+
+// Values of keys that came after the first kMaxProperties are not in columns. Read as absent they
+// would make a wrong number out of nothing, so such a key is refused by name.
+absl::Status RefuseKeyWithoutColumn(duckdb::Connection& connection, int scope,
+                                    const std::string& key) {
+  const absl::StatusOr<int64_t> keys =
+      connection.QueryInt("SELECT count(*) FROM properties WHERE scope = $1", {int32_t{scope}});
+  FULCRUM_RETURN_IF_ERROR(keys.status());
+  if (*keys < kMaxProperties) return absl::OkStatus();
+  std::string written;
+  AppendJsonString(key, &written);
+  const bool event = scope == kScopeEvent;
+  const absl::StatusOr<int64_t> rows =
+      connection.QueryInt(std::string("SELECT count(*) FROM (SELECT 1 FROM ") +
+                              (event ? "event_rows" : "exposure_rows") +
+                              " WHERE extra IS NOT NULL AND contains(extra, $1) LIMIT 1)",
+                          {std::string_view(written + ":")});
+  FULCRUM_RETURN_IF_ERROR(rows.status());
+  if (*rows == 0) return absl::OkStatus();
+  return FailedPrecondition(
+      std::string(event ? "event property \"" : "attribute \"") + key + "\" came after " +
+      std::to_string(kMaxProperties) +
+      " others, so it has no column and a report cannot read it; send fewer different keys, or "
+      "export the data, leave out columns that nobody needs and import it into a new directory");
+}
+
+}  // namespace
+
 absl::StatusOr<TypedColumns> FindProperty(duckdb::Connection& connection, int scope,
                                           const std::string& key) {
   FULCRUM_ASSIGN_OR_RETURN(
@@ -75,7 +105,10 @@ absl::StatusOr<TypedColumns> FindProperty(duckdb::Connection& connection, int sc
                        {int32_t{scope}, std::string_view(key)}));
   FULCRUM_ASSIGN_OR_RETURN(const duckdb::Chunk chunk, result.Next());
   TypedColumns columns;
-  if (!chunk) return columns;
+  if (!chunk) {
+    FULCRUM_RETURN_IF_ERROR(RefuseKeyWithoutColumn(connection, scope, key));
+    return columns;
+  }
   const int32_t id = chunk.data<int32_t>(0)[0];
   if (chunk.data<bool>(1)[0]) columns.number = NumberColumn(id);
   if (chunk.data<bool>(2)[0]) columns.text = TextColumn(id);
@@ -94,9 +127,11 @@ absl::StatusOr<Scope> MakeScope(duckdb::Connection& connection, const Plan& plan
     scope.received_ms = chunk.data<int64_t>(1)[0];
   }
   scope.as_of_ms = plan.as_of_ms;
-  FULCRUM_ASSIGN_OR_RETURN(const std::vector<int32_t> experiment,
-                           CodesOf(connection, "experiments", {plan.population.experiment}));
-  scope.experiment = experiment[0];
+  if (!plan.population.active_units) {
+    FULCRUM_ASSIGN_OR_RETURN(const std::vector<int32_t> experiment,
+                             CodesOf(connection, "experiments", {plan.population.experiment}));
+    scope.experiment = experiment[0];
+  }
   const absl::StatusOr<int64_t> kind = connection.QueryInt(
       "SELECT code FROM unit_kinds WHERE kind = $1", {std::string_view(plan.population.unit_kind)});
   if (kind.ok()) {
@@ -122,7 +157,16 @@ absl::StatusOr<PlanResult> RunPlan(duckdb::Database& database, const Plan& plan,
   FULCRUM_ASSIGN_OR_RETURN(duckdb::Connection connection, database.Connect());
   FULCRUM_ASSIGN_OR_RETURN(const Scope scope, MakeScope(connection, plan));
   UnitNumbers numbers;
-  if (scope.experiment >= 0 && scope.kind >= 0) {
+  Health activity;
+  if (plan.population.active_units) {
+    if (scope.kind >= 0) {
+      FULCRUM_ASSIGN_OR_RETURN(
+          const int64_t units,
+          connection.QueryInt("SELECT count(*) FROM units WHERE kind = $1", {scope.kind}));
+      FULCRUM_RETURN_IF_ERROR(CheckMemory(fold, units, plan));
+      FULCRUM_RETURN_IF_ERROR(ScanActiveUnits(connection, plan, scope, &fold, &numbers, &activity));
+    }
+  } else if (scope.experiment >= 0 && scope.kind >= 0) {
     FULCRUM_ASSIGN_OR_RETURN(
         const int64_t rows,
         connection.QueryInt("SELECT count(*) FROM first_exposures" + scope.Where() +
@@ -147,6 +191,10 @@ absl::StatusOr<PlanResult> RunPlan(duckdb::Database& database, const Plan& plan,
   }
   FULCRUM_ASSIGN_OR_RETURN(PlanResult result, fold.Finish(options.threads));
   FULCRUM_RETURN_IF_ERROR(ReadHealth(connection, plan, scope, &result.health));
+  if (plan.population.active_units) {
+    result.health.first_exposure_ms = activity.first_exposure_ms;
+    result.health.last_exposure_ms = activity.last_exposure_ms;
+  }
   result.health.events_scanned = scanned;
   result.health.last_received_ms = last_received_ms;
   return result;

@@ -102,6 +102,17 @@ TEST(PlanRunTest, AStoreEqualsTheReferenceOnRandomWorlds) {
   }
 }
 
+TEST(PlanRunTest, UnitsByTheirActivityEqualTheReference) {
+  for (uint64_t seed = 0; seed < 12; ++seed) {
+    World world = MakeWorld(seed);
+    Population& population = world.plan.population;
+    population.active_units = true;
+    population.enrol = EnrolRule::kExposure;
+    if (seed % 3 == 0) population.active_events = {"order", "never"};
+    EXPECT_EQ(StoreDifference(world), "") << "seed " << seed << '\n' << Describe(world);
+  }
+}
+
 TEST(PlanRunTest, AnExperimentNobodySawHasNoCells) {
   TempStore temp;
   ASSERT_TRUE(temp.store().ok()) << Message(temp.store().status());

@@ -56,6 +56,11 @@ using UnitNumbers = std::vector<uint32_t>;
 absl::Status ScanExposures(duckdb::Connection& connection, const Plan& plan, const Scope& scope,
                            Fold* fold, UnitNumbers* numbers);
 
+// The same where Population::active_units: each unit with its first event or exposure. Sets the
+// first and last time of any in *health.
+absl::Status ScanActiveUnits(duckdb::Connection& connection, const Plan& plan, const Scope& scope,
+                             Fold* fold, UnitNumbers* numbers, Health* health);
+
 // Exposure counts, clients' own counts, duplicates.
 absl::Status ReadHealth(duckdb::Connection& connection, const Plan& plan, const Scope& scope,
                         Health* health);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <limits>
 #include <optional>
 #include <set>
@@ -124,8 +125,45 @@ class Reference {
     return -1;
   }
 
+  // Population::active_units: every unit's first event or exposure is as if it were exposed then.
+  void FindActiveUnits() {
+    const Population& population = plan_.population;
+    Health& health = out_.result.health;
+    std::map<UnitKey, int64_t> first_ms;
+    const auto see = [&](const UnitKey& key, int64_t ts_ms) {
+      if (key.first != population.unit_kind) return;
+      if (ts_ms < population.from_ms || ts_ms >= population.to_ms) return;
+      if (health.first_exposure_ms == 0) health.first_exposure_ms = ts_ms;
+      health.first_exposure_ms = std::min(health.first_exposure_ms, ts_ms);
+      health.last_exposure_ms = std::max(health.last_exposure_ms, ts_ms);
+      int64_t& first = first_ms.try_emplace(key, ts_ms).first->second;
+      first = std::min(first, ts_ms);
+    };
+    const bool any = population.active_events.empty();
+    for (const PastEvent* event : events_) {
+      if (!any && !Contains(population.active_events, event->name)) continue;
+      for (const UnitKey& id : IdsOf(*event)) see(id, event->ts_ms);
+    }
+    for (size_t i = 0; any && i < exposures_.size(); ++i) {
+      if (!repeated_[i]) see(exposures_[i]->unit, exposures_[i]->ts_ms);
+    }
+    for (const auto& [key, ts_ms] : first_ms) {
+      PastExposure& shown = activity_.emplace_back();
+      shown.ts_ms = ts_ms;
+      units_.push_back({.key = key, .first = &shown});
+    }
+  }
+
+  static std::vector<UnitKey> IdsOf(const PastEvent& event) {
+    std::vector<UnitKey> ids = event.ids;
+    if (!event.order_id.empty()) ids.emplace_back("order", event.order_id);
+    if (!event.session_id.empty()) ids.emplace_back("session", event.session_id);
+    return ids;
+  }
+
   void FindUnits() {
     const Population& population = plan_.population;
+    if (population.active_units) return FindActiveUnits();
     Health& health = out_.result.health;
     std::map<UnitKey, Unit> units;
     for (size_t i = 0; i < exposures_.size(); ++i) {
@@ -201,9 +239,7 @@ class Reference {
     }
     for (const PastEvent* event : events_) {
       // One event, once, whichever of its ids lead here.
-      std::vector<UnitKey> ids = event->ids;
-      if (!event->order_id.empty()) ids.emplace_back("order", event->order_id);
-      if (!event->session_id.empty()) ids.emplace_back("session", event->session_id);
+      const std::vector<UnitKey> ids = IdsOf(*event);
       if (std::any_of(ids.begin(), ids.end(),
                       [&](const UnitKey& id) { return own.count(id) > 0; })) {
         unit->events.push_back(event);
@@ -482,6 +518,7 @@ class Reference {
   const Plan& plan_;
   int64_t as_of_ms_ = 0;
   std::vector<const PastExposure*> exposures_;
+  std::deque<PastExposure> activity_;  // Units point into it.
   std::vector<bool> repeated_;
   std::vector<const PastEvent*> events_;
   std::vector<const PastLink*> links_;
