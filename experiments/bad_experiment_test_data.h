@@ -171,6 +171,7 @@ inline const std::vector<BadCase> kBadExperiments = {
      "guardrail `refund_rate` has no margin", 1},
     {kCheckoutFile, "min_lift: 1%", "min_lift: -1%", 29, 22,
      "`decision.min_lift` must be at least 0 and below 10", 1},
+    {kCheckoutFile, "min_lift: 1%, ", "", 29, 33, "`power` is the chance of seeing `min_lift`", 1},
     {kCheckoutFile, "alpha: 0.05", "alpha: 5", 28, 19,
      "`analysis.alpha` must be above 0 and at most 0.5", 1},
     {kCheckoutFile, "alpha: 0.05", "alpha: 0", 28, 19,

@@ -175,6 +175,10 @@ void CheckAnalysis(const Checker& checker, const ExperimentDefinition& experimen
            "at least 0 and below 10 (1000%)");
   in_range("decision.power", !decision.power || (*decision.power > 0 && *decision.power < 1),
            "between 0 and 1, such as 0.8");
+  if (decision.power && decision.min_lift == 0) {
+    checker.Error(At(experiment.fields, "decision.power", experiment.pos),
+                  "`power` is the chance of seeing `min_lift`: give `decision` a `min_lift` too");
+  }
 }
 
 void CheckOverrides(const Checker& checker, const ExperimentDefinition& experiment) {

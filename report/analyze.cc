@@ -15,6 +15,7 @@
 #include "report/funnel.h"
 #include "report/health.h"
 #include "report/order_effects.h"
+#include "report/power.h"
 #include "report/sample.h"
 #include "report/slices.h"
 #include "report/verdict.h"
@@ -49,7 +50,10 @@ class Analysis {
   void DescribeMetric(const MetricDefinition& metric, MetricReport* report) const;
   std::optional<Mover> MoverOf(const MetricDefinition& metric) const;
   std::optional<double> CapOf(const MetricDefinition& metric) const;
+  std::vector<FamilyMember> Members(Role role);
   void Families();
+  void Power();
+  void Looks();
   void Guardrails();
   void Slices();
 
@@ -61,6 +65,8 @@ class Analysis {
   std::vector<PhaseShares> phases_;
   Sample sample_;
   std::vector<MetricResult> metrics_;  // Moved into the report at the end.
+  TimingInput plan_time_;
+  Timing timing_;
   Report report_;
 };
 
@@ -85,16 +91,15 @@ void Analysis::Describe() {
 
   AnalysisInfo& analysis = report_.analysis;
   analysis.alpha = experiment_.analysis.alpha;
-  const Progress progress =
-      ProgressOf(experiment_, result_.as_of_ms, result_.health.first_exposure_ms);
+  plan_time_ = PlannedTime(experiment_, result_.as_of_ms, result_.health.first_exposure_ms);
   // Half of alpha is the most that looking may take: the planned end is the analysis.
   analysis.alpha_look =
-      progress.planned ? std::min(experiment_.analysis.alpha_look, analysis.alpha / 2) : 0;
+      plan_time_.planned ? std::min(experiment_.analysis.alpha_look, analysis.alpha / 2) : 0;
   analysis.alpha_final = analysis.alpha - analysis.alpha_look;
-  analysis.final = progress.reached || analysis.alpha_look <= 0;
   analysis.correction = experiment_.analysis.correction;
   analysis.srm_alpha = experiment_.analysis.srm_alpha;
   analysis.min_lift = experiment_.decision.min_lift;
+  analysis.target_power = experiment_.decision.power;
   analysis.as_of_ms = result_.as_of_ms;
   analysis.first_exposure_ms = result_.health.first_exposure_ms;
   analysis.last_exposure_ms = result_.health.last_exposure_ms;
@@ -176,29 +181,58 @@ void Analysis::Metrics(const std::vector<MetricUse>& uses, Role role) {
   }
 }
 
-void Analysis::Families() {
-  for (const Role role : {Role::kPrimary, Role::kGuardrail, Role::kSecondary}) {
-    std::vector<FamilyMember> members;
-    for (MetricResult& metric : metrics_) {
-      if (metric.report.role != role) continue;
-      for (size_t i = 0; i < metric.pivots.size(); ++i) {
-        if (!metric.pivots[i]) continue;
-        members.push_back(
-            {&metric.report.comparisons[i], &*metric.pivots[i], metric.report.direction});
-      }
+constexpr Role kRoles[] = {Role::kPrimary, Role::kGuardrail, Role::kSecondary};
+
+std::vector<FamilyMember> Analysis::Members(Role role) {
+  std::vector<FamilyMember> members;
+  for (MetricResult& metric : metrics_) {
+    if (metric.report.role != role) continue;
+    for (size_t i = 0; i < metric.pivots.size(); ++i) {
+      if (!metric.pivots[i]) continue;
+      members.push_back(
+          {&metric.report.comparisons[i], &*metric.pivots[i], metric.report.direction});
     }
+  }
+  return members;
+}
+
+void Analysis::Families() {
+  for (const Role role : kRoles) {
+    std::vector<FamilyMember> members = Members(role);
     if (members.empty()) continue;
     report_.families.push_back(Correct(sample_, role, members, report_.analysis.alpha_final,
                                        experiment_.analysis.correction));
-    if (report_.analysis.alpha_look > 0) {
-      AddLooks(members, report_.analysis.alpha_look, !report_.analysis.final);
-    }
   }
 }
 
-// Cleared: harm beyond the margin is ruled out at one-sided alpha / 2 in every comparison (all must
-// hold, so no correction is due: intersection-union, Berger 1982). Breached: worse, and not
-// cleared. A guardrail without a margin can only be breached by harm that shows.
+// Whether the end is reached depends on time and power only, never on the effect.
+void Analysis::Power() {
+  std::optional<double> days;
+  for (MetricResult& metric : metrics_) {
+    if (metric.report.role != Role::kPrimary) continue;
+    SetPower(experiment_, plan_, result_, report_.families.empty() ? nullptr : &report_.families[0],
+             report_.analysis.alpha_final, &metric);
+    for (const Comparison& c : metric.report.comparisons) {
+      if (c.days_to_power) days = std::max(days.value_or(0), *c.days_to_power);
+    }
+  }
+  plan_time_.days_to_power = days;
+  timing_ = TimingOf(plan_time_);
+  report_.analysis.final = timing_.reached || report_.analysis.alpha_look <= 0;
+}
+
+void Analysis::Looks() {
+  for (const Role role : kRoles) {
+    std::vector<FamilyMember> members = Members(role);
+    if (members.empty() || report_.analysis.alpha_look <= 0) continue;
+    AddLooks(members, report_.analysis.alpha_look, !report_.analysis.final);
+  }
+  for (MetricResult& metric : metrics_) {
+    if (metric.report.role == Role::kPrimary) SetCorrected(report_.analysis, &metric);
+  }
+}
+
+// All guardrails must hold, so no correction is due: intersection-union (Berger 1982).
 void Analysis::Guardrails() {
   const double level = report_.analysis.alpha_final / 2;
   for (MetricResult& metric : metrics_) {
@@ -207,18 +241,14 @@ void Analysis::Guardrails() {
       Comparison& c = metric.report.comparisons[i];
       c.guardrail = GuardrailState::kInsufficient;
       if (!metric.pivots[i]) continue;
-      const bool worse = c.outcome == Outcome::kWorse;
-      if (!metric.report.margin) {
-        c.guardrail = worse ? GuardrailState::kBreached : GuardrailState::kCleared;
-        continue;
+      if (metric.report.margin) {
+        const Pivot& pivot = *metric.pivots[i];
+        c.margin_abs = *metric.report.margin * std::fabs(pivot.base);
+        c.p_noninferiority = NonInferiorityP(pivot, *metric.report.margin, metric.report.direction);
       }
-      const Pivot& pivot = *metric.pivots[i];
-      c.margin_abs = *metric.report.margin * std::fabs(pivot.base);
-      c.p_noninferiority = NonInferiorityP(pivot, *metric.report.margin, metric.report.direction);
-      const bool cleared = c.p_noninferiority && *c.p_noninferiority < level;
-      c.guardrail = cleared ? GuardrailState::kCleared
-                    : worse ? GuardrailState::kBreached
-                            : GuardrailState::kNotCleared;
+      if (c.outcome == Outcome::kInsufficient) continue;
+      c.guardrail =
+          GuardrailStateOf(c.outcome, metric.report.margin.has_value(), c.p_noninferiority, level);
     }
   }
 }
@@ -244,6 +274,8 @@ Report Analysis::Run() {
   Metrics(experiment_.guardrails, Role::kGuardrail);
   Metrics(experiment_.secondary, Role::kSecondary);
   Families();
+  Power();
+  Looks();
   Guardrails();
   if (const MetricDefinition* funnel = definitions_.FindMetric(experiment_.funnel)) {
     FunnelReport out =
@@ -254,7 +286,7 @@ Report Analysis::Run() {
   }
   Slices();
   for (MetricResult& metric : metrics_) report_.metrics.push_back(std::move(metric.report));
-  report_.verdict = Decide(experiment_, report_);
+  report_.verdict = Decide(experiment_, report_, timing_);
   return std::move(report_);
 }
 

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <string>
 
+#include "report/decide.h"
 #include "stats/always_valid.h"
 #include "stats/distributions.h"
 #include "stats/multiplicity.h"
@@ -133,12 +134,6 @@ Levels LevelsOf(const std::vector<double>& p, const std::vector<double>& correla
   return MaxZ(p, correlation, alpha);
 }
 
-Outcome OutcomeOf(const stats::Interval& interval, Direction direction) {
-  if (interval.lo <= 0 && interval.hi >= 0) return Outcome::kNoDifference;
-  const bool up = interval.lo > 0;
-  return up == (direction == Direction::kIncrease) ? Outcome::kBetter : Outcome::kWorse;
-}
-
 }  // namespace
 
 std::vector<double> Correlation(const Sample& sample, std::span<const FamilyMember> members) {
@@ -197,7 +192,7 @@ void AddLooks(std::span<FamilyMember> members, double alpha_look, bool applies) 
       c.look_lift_lo = band.lift->lo;
       c.look_lift_hi = band.lift->hi;
     }
-    if (applies) c.outcome = OutcomeOf(band.estimate, member.direction);
+    if (applies) c.outcome = OutcomeOf(band.estimate.lo, band.estimate.hi, member.direction);
   }
 }
 
@@ -228,7 +223,7 @@ Family Correct(const Sample& sample, Role role, std::span<FamilyMember> members,
       c.sim_lift_lo = interval.lift->lo;
       c.sim_lift_hi = interval.lift->hi;
     }
-    c.outcome = OutcomeOf(interval.estimate, members[i].direction);
+    c.outcome = OutcomeOf(interval.estimate.lo, interval.estimate.hi, members[i].direction);
   }
   return family;
 }

@@ -54,6 +54,7 @@ void VisitFields(V& visit, Is<AnalysisInfo> auto& a) {
   visit("correction", a.correction, "How a family shares it.");
   visit("srm_alpha", a.srm_alpha, "Level of the data-quality tests.");
   visit("min_lift", a.min_lift, "Smallest relative effect worth shipping.");
+  visit("target_power", a.target_power, "Power asked for at min_lift.");
   visit("as_of_ms", a.as_of_ms, "The instant the figures stand for.");
   visit("first_exposure_ms", a.first_exposure_ms, "First exposure analysed; 0: unknown.");
   visit("last_exposure_ms", a.last_exposure_ms, "Last exposure analysed; 0: unknown.");
@@ -145,6 +146,18 @@ void VisitFields(V& visit, Is<Adjusted> auto& a) {
 }
 
 template <class V>
+void VisitFields(V& visit, Is<Corrected> auto& c) {
+  visit("threshold", c.threshold, "|z| that the estimate had to pass to be picked.");
+  visit("median_unbiased", c.median_unbiased, "The estimate given that it passed.");
+  visit("conditional_mle", c.conditional_mle, "Most likely effect given that it passed.");
+  visit("lo", c.lo, "Conditional interval at the level that applies.");
+  visit("hi", c.hi, "Conditional interval at the level that applies.");
+  visit("lift", c.lift, "median_unbiased / |control|.");
+  visit("lift_lo", c.lift_lo, "lo / |control|.");
+  visit("lift_hi", c.lift_hi, "hi / |control|.");
+}
+
+template <class V>
 void VisitFields(V& visit, Is<Comparison> auto& c) {
   visit("arm", c.arm, "Treatment.");
   visit("control", c.control, "Compared with.");
@@ -196,6 +209,10 @@ void VisitFields(V& visit, Is<Comparison> auto& c) {
   visit("look_lift_lo", c.look_lift_lo, "Always-valid band of lift.");
   visit("look_lift_hi", c.look_lift_hi, "Always-valid band of lift.");
   visit("outcome", c.outcome, "In terms of what is good, by the interval that applies.");
+  visit("power", c.power, "Primary: of seeing min_lift with the precision reached.");
+  visit("detectable_lift", c.detectable_lift, "Primary: smallest lift seen with target_power.");
+  visit("days_to_power", c.days_to_power, "Primary: until target_power is reached.");
+  visit("corrected", c.corrected, "Primary: given that it was picked (winner's curse).");
   visit("guardrail", c.guardrail, "Against the margin.");
   visit("margin_abs", c.margin_abs, "The margin in the metric's own unit.");
   visit("p_noninferiority", c.p_noninferiority, "One-sided, of harm beyond the margin.");
@@ -319,7 +336,7 @@ void VisitFields(V& visit, Is<Verdict> auto& d) {
   visit("decision", d.decision, "What to do.");
   visit("arm", d.arm, "What to ship or stop; empty otherwise.");
   visit("withheld", d.withheld, "The figures must not be acted on.");
-  visit("days_left", d.days_left, "keep_running: days until the plan's end.");
+  visit("days_left", d.days_left, "keep_running: days until the end.");
   visit("reasons", d.reasons, "Why.");
   visit("arms", d.arms, "Each treatment.");
 }

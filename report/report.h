@@ -90,6 +90,10 @@ enum class ReasonCode {
   kGuardrailsCleared,
   kPlannedTimeNotReached,
   kPlannedTimeReached,
+  kPowerReached,  // At min_lift, as asked for: what did not show is probably smaller.
+  kPowerNotReached,
+  kWaitingForPower,  // The planned time is over, the power asked for is not there yet.
+  kPowerOutOfReach,  // Not within as long again as was planned.
 };
 
 struct Reason {
@@ -132,6 +136,8 @@ struct AnalysisInfo {
   Correction correction = Correction::kSimultaneous;
   double srm_alpha = 0.001;
   double min_lift = 0;
+  std::optional<double>
+      target_power;  // Asked for at min_lift; absent: the end is the planned time.
   int64_t as_of_ms = 0;
   int64_t first_exposure_ms = 0;
   int64_t last_exposure_ms = 0;
@@ -218,6 +224,16 @@ struct Adjusted {
   double variance_reduction = 0;  // 1 - (se / unadjusted se)^2.
 };
 
+// The estimate given that it was picked for being significant, which alone overstates it (winner's
+// curse): of the normal estimate truncated to |z| > threshold.
+struct Corrected {
+  double threshold = 0;                          // |z| it had to pass.
+  double median_unbiased = 0;                    // The one to read.
+  double conditional_mle = 0;                    // Shrinks harder near the threshold.
+  double lo = 0, hi = 0;                         // At the level that applies.
+  std::optional<double> lift, lift_lo, lift_hi;  // median_unbiased and its interval / |control|.
+};
+
 // One arm against the control on one metric. The plain figures first, each by its usual name; then
 // what the verdict rests on.
 struct Comparison {
@@ -262,6 +278,12 @@ struct Comparison {
   std::optional<double> p_look, look_lo, look_hi, look_lift_lo, look_lift_hi;
   // By the interval that applies: simultaneous at the planned end, the band before it.
   Outcome outcome = Outcome::kInsufficient;
+
+  // Primary metrics: the probability of seeing a change of min_lift at the planned end's level with
+  // the precision reached, the smallest lift seen with target_power (0.8 where none is asked for),
+  // and the days until target_power, where one is asked for (infinite: not with these units).
+  std::optional<double> power, detectable_lift, days_to_power;
+  std::optional<Corrected> corrected;  // Primary metrics that are better or worse.
 
   // Guardrails: the largest acceptable harm in the metric's unit and where the one-sided bound is.
   GuardrailState guardrail = GuardrailState::kNotAGuardrail;
@@ -368,7 +390,7 @@ struct Verdict {
   Decision decision = Decision::kNoData;
   std::string arm;               // What to ship or stop; "" otherwise.
   bool withheld = false;         // Broken: numbers are shown but must not be acted on.
-  std::optional<int> days_left;  // kKeepRunning: until the plan, or until enough data.
+  std::optional<int> days_left;  // kKeepRunning: until the plan's end and the power asked for.
   std::vector<Reason> reasons;
   std::vector<ArmVerdict> arms;  // Each treatment.
 };

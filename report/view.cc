@@ -53,6 +53,12 @@ std::optional<double> MainValue(const MetricReport& metric, const ArmValue& arm)
   return arm.mean;
 }
 
+// Far above its threshold an estimate is hardly corrected, and the line would only repeat it.
+bool Shrinks(const Comparison& c) {
+  return c.corrected && c.estimate &&
+         std::fabs(*c.estimate - c.corrected->median_unbiased) > 0.02 * std::fabs(*c.estimate);
+}
+
 // The control's figure fixes the decimals of a metric's row.
 double Like(const MetricReport& metric, double otherwise) {
   if (metric.arms.empty()) return otherwise;
@@ -110,6 +116,7 @@ class MetricTable {
     }
     for (size_t i = 0; i < metric.comparisons.size(); ++i) {
       table->rows.push_back(Row(metric, i, i == 0 ? label : ""));
+      if (Shrinks(metric.comparisons[i])) table->rows.push_back(CorrectedRow(metric, i));
     }
   }
 
@@ -128,6 +135,29 @@ class MetricTable {
                    figures});
     row.push_back({FormatP(EffectP(report_, c)), figures});
     row.push_back({OutcomeWord(report_, metric, c), ReadingTone(report_, c)});
+    return row;
+  }
+
+  // Winner's curse: under a result that was picked for being significant, what is left of its size.
+  std::vector<ViewCell> CorrectedRow(const MetricReport& metric, size_t i) const {
+    const Corrected& c = *metric.comparisons[i].corrected;
+    const auto difference = [&](double value) {
+      return FormatDifference(metric, value, Like(metric, value));
+    };
+    const Tone tone = report_.verdict.withheld ? Tone::kMuted : Tone::kPlain;
+    std::vector<ViewCell> row;
+    const std::string label = "↳ corrected size";
+    row.push_back({one_ ? label : ""});
+    if (!one_) row.push_back({label});
+    row.push_back({""});
+    row.push_back({""});
+    row.push_back({c.lift ? FormatChange(c.lift, c.lift_lo, c.lift_hi)
+                          : difference(c.median_unbiased) + " [" + difference(c.lo) + ", " +
+                                difference(c.hi) + "]",
+                   tone});
+    row.push_back({difference(c.median_unbiased), tone});
+    row.push_back({""});
+    row.push_back({""});
     return row;
   }
 
@@ -352,6 +382,38 @@ ViewTable SliceTable(const Report& report, const SliceReport& slice) {
 
 // --- Small print ---------------------------------------------------------------------------------
 
+// What these data could have shown: the smallest change that would probably have been seen.
+void Power(const Report& report, View* view) {
+  const double target = report.analysis.target_power.value_or(0.8);
+  std::vector<std::string> parts;
+  bool corrected = false;
+  for (const MetricReport& metric : report.metrics) {
+    for (const Comparison& c : metric.comparisons) {
+      corrected = corrected || Shrinks(c);
+      if (!c.detectable_lift) continue;
+      std::string text = FormatPercent(*c.detectable_lift, 1) + " in " + metric.title;
+      if (report.arms.size() > 2) text += " (" + ArmName(report, c.arm) + ")";
+      if (c.power) {
+        text += ", and " + FormatPercent(report.analysis.min_lift, 1) +
+                ", the least worth shipping, with " + FormatPercent(*c.power, 0);
+      }
+      parts.push_back(std::move(text));
+    }
+  }
+  if (!parts.empty()) {
+    view->method.push_back({"Power", "With a chance of " + FormatPercent(target, 0) +
+                                         " these data show a change of " + Join(parts, "; ") +
+                                         "."});
+  }
+  if (corrected) {
+    view->method.push_back(
+        {"Corrected size",
+         "An effect that is read because it is significant is overstated on average (winner's "
+         "curse); this line is the estimate given that it passed, median-unbiased, with its own "
+         "interval."});
+  }
+}
+
 void Method(const Report& report, View* view) {
   std::vector<std::string> families;
   for (const Family& family : report.families) {
@@ -397,6 +459,7 @@ void Method(const Report& report, View* view) {
                          FormatPercent(reduction, 0) +
                          " of the variance; the plain figures are in the JSON form."});
   }
+  Power(report, view);
   if (report.analysis.stratified_by_phase) {
     view->method.push_back({"Phases",
                             "The weights changed while it ran; effects are averaged over "

@@ -80,7 +80,8 @@ std::string RunningHeadline(const Report& report) {
     const int days = *report.verdict.days_left;
     text += " for " + std::to_string(days) + (days == 1 ? " more day" : " more days");
   }
-  text += ": the planned time is not over";
+  const bool waiting = First(report, "", {ReasonCode::kWaitingForPower}) != nullptr;
+  text += waiting ? ": the power asked for is not reached" : ": the planned time is not over";
   if (const Reason* why = First(
           report, "",
           {ReasonCode::kPrimaryBetter, ReasonCode::kPrimaryWorse, ReasonCode::kPrimaryUnclear})) {
@@ -127,6 +128,20 @@ std::string CountedSentence(const Report& report, const Reason& reason) {
     default:
       return Sentence(report, reason);
   }
+}
+
+// "1 day is left", "12 days are left".
+std::string DaysText(std::optional<double> days) {
+  if (!days) return "how long is not known";
+  return FormatCount(*days) + (*days == 1 ? " day is left" : " days are left");
+}
+
+// What a metric without a clear difference may still hide, once the end is reached.
+std::string Unseen(const Report& report, const Reason& reason) {
+  const Comparison* c = Find(report.FindMetric(reason.metric), reason.arm);
+  if (!report.analysis.final || c == nullptr || !c->detectable_lift) return "";
+  return " A change smaller than " + FormatPercent(*c->detectable_lift, 1) +
+         " would probably not have been seen.";
 }
 
 std::string PrimarySentence(const Report& report, const Reason& reason, std::string_view verdict) {
@@ -207,7 +222,7 @@ std::string Sentence(const Report& report, const Reason& reason) {
     case ReasonCode::kPrimaryWorse:
       return PrimarySentence(report, reason, "worse");
     case ReasonCode::kPrimaryUnclear:
-      return PrimarySentence(report, reason, "no clear difference");
+      return PrimarySentence(report, reason, "no clear difference") + Unseen(report, reason);
     case ReasonCode::kBelowMinLift:
       return arm + ": " + metric + " moved by less than the " + limit + " that is worth shipping.";
     case ReasonCode::kMinLiftRuledOut:
@@ -221,10 +236,21 @@ std::string Sentence(const Report& report, const Reason& reason) {
     case ReasonCode::kGuardrailsCleared:
       return arm + ": every guardrail holds.";
     case ReasonCode::kPlannedTimeNotReached:
-      return "The planned time is not over: " + FormatCount(reason.value.value_or(0)) +
-             " days are left.";
+      return "The planned time is not over: " + DaysText(reason.value) + ".";
     case ReasonCode::kPlannedTimeReached:
       return "The planned time is over.";
+    case ReasonCode::kPowerReached:
+    case ReasonCode::kPowerNotReached:
+      return arm + ": the chance of seeing a change of " +
+             FormatPercent(report.analysis.min_lift, 1) + " in " + metric + " has come to " +
+             FormatPercent(reason.value.value_or(0), 0) + ", of the " +
+             FormatPercent(reason.limit.value_or(0), 0) + " asked for.";
+    case ReasonCode::kWaitingForPower:
+      return "The planned time is over, but more units are needed for the power asked for: " +
+             DaysText(reason.value) + ".";
+    case ReasonCode::kPowerOutOfReach:
+      return "The power asked for would take longer than as long again as was planned: what can "
+             "be known from this experiment is known.";
   }
   return "";
 }
