@@ -13,38 +13,6 @@ struct Arms {
   std::vector<std::size_t> covariates;
 };
 
-// {n, sum, cross}: totals and raw cross-products, centred here. What the centring cannot resolve
-// (a covariate whose variance is below the rounding of its squares) is a constant.
-Gram FromTotals(const Input& in) {
-  const auto sum = in.NumbersAtLeast("sum", 1);
-  const auto cross = in.Rows("cross");
-  const std::int64_t n = in.CountAtLeast("n", 2);
-  const std::size_t k = sum.size();
-  if (cross.size() != k || cross[0].size() != k) in.Fail("cross", "must be as wide as sum");
-  const double count = static_cast<double>(n);
-  std::vector<double> means(k), packed;
-  std::vector<bool> constant(k);
-  for (std::size_t i = 0; i < k; ++i) {
-    means[i] = sum[i] / count;
-    const double m2 = std::fma(-means[i], sum[i], cross[i][i]);
-    if (m2 < -1e-10 * std::abs(cross[i][i])) {
-      in.Fail("cross", "has a diagonal below sum^2 / n, which cannot be");
-    }
-    constant[i] = m2 <= 1e-14 * std::abs(cross[i][i]);
-  }
-  for (std::size_t i = 0; i < k; ++i) {
-    for (std::size_t j = 0; j <= i; ++j) {
-      if (std::abs(cross[i][j] - cross[j][i]) > 1e-9 * (1 + std::abs(cross[i][j]))) {
-        in.Fail("cross", "must be symmetric");
-      }
-      packed.push_back(constant[i] || constant[j] ? 0.0 : std::fma(-means[i], sum[j], cross[i][j]));
-    }
-  }
-  const auto gram = Gram::FromParts(n, std::move(means), std::move(packed));
-  if (!gram) in.Fail("cross", "is not a table of cross-products");
-  return *gram;
-}
-
 // raw {y, x, t}: t is 1 for treatment. A missing x (null) becomes 0 with an indicator column.
 Arms FromRaw(const Input& raw, bool indicator) {
   const auto y = raw.Numbers("y"), t = raw.Numbers("t");
@@ -88,11 +56,9 @@ Arms Read(const Input& in, bool indicator = false) {
       in.Fail("raw.t", "must have at least 2 units in each arm (insufficient data)");
     }
   } else {
-    arms.treatment = FromTotals(in.At("treatment"));
-    arms.control = FromTotals(in.At("control"));
-    if (arms.treatment.width() != arms.control.width()) {
-      in.Fail("control", "must have the columns of treatment");
-    }
+    GramArms read = ReadArms(in);
+    arms.treatment = std::move(read.treatment);
+    arms.control = std::move(read.control);
   }
   for (std::size_t i = 1; i < arms.treatment.width(); ++i) arms.covariates.push_back(i);
   if (arms.covariates.empty()) in.Fail("", "need at least one covariate");
@@ -139,6 +105,20 @@ Value MissingIndicator(const Input& in) {
       Cuped(arms.treatment, arms.control, 0, filled, CupedTheta::kPooled, in.Alpha());
   out.Set("diff_adjusted_fill0_only", fill.diff);
   out.Set("se_adjusted_fill0_only", fill.se);
+  return out;
+}
+
+// Many covariates: shrunk, the penalty chosen on both arms together.
+Value Ridge(const Input& in) {
+  const Arms arms = Read(in, true);
+  Gram pooled = arms.treatment;
+  pooled.Merge(arms.control);
+  const RidgeTheta ridge = EstimateRidgeTheta(pooled, 0, arms.covariates);
+  Value out = Report(
+      Cuped(arms.treatment, arms.control, 0, arms.covariates, ridge.theta, in.Alpha()), in.Alpha());
+  out.Set("rank", ridge.rank);
+  out.Set("lambda", ridge.lambda);
+  out.Set("effective_df", ridge.effective_df);
   return out;
 }
 
@@ -243,6 +223,7 @@ constexpr Method kMethods[] = {
     {"cuped_ratio_relative_theta_optimal", "CUPED of a ratio metric, variance-minimising theta",
      RatioOptimal},
     {"cuped_relative_lift", "CUPED, relative lift with the exact delta gradient", RelativeLift},
+    {"cuped_ridge", "CUPED from many pre-period metrics, ridge-shrunk", Ridge},
     {"cuped_singular_gram", "CUPED with collinear covariates", Pooled},
     {"cuped_within_arm_theta", "CUPED with the within-arm (ANCOVA) slope", WithinArm},
     {"cuped_zero_variance_covariate", "CUPED with a constant covariate", Pooled},

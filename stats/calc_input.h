@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "stats/gram.h"
 #include "stats/moments.h"
 #include "stats/types.h"
 #include "stats/value.h"
@@ -68,6 +69,22 @@ class Input {
   std::string path_;
 };
 
+// One arm's Gram: raw `rows` (arrays of one length), {n, mean, cov} with the unbiased covariance, or
+// {n, sum, cross} with raw totals and cross-products. Refuses by name what is not symmetric, not
+// positive semidefinite beyond rounding, or of fewer than `least` units.
+Gram ReadGram(const Input& in, std::int64_t least = 2);
+// `treatment` and `control` of one width.
+struct GramArms {
+  Gram treatment;
+  Gram control;
+};
+GramArms ReadArms(const Input& in, std::int64_t least = 2);
+// A column number (from 0) of a table of `width` columns; `fallback` where absent.
+std::size_t Column(const Input& in, std::string_view name, std::size_t width,
+                   std::optional<std::size_t> fallback = std::nullopt);
+// An array of column numbers; every column where absent.
+std::vector<std::size_t> Columns(const Input& in, std::string_view name, std::size_t width);
+
 struct Method {
   std::string_view name;
   std::string_view summary;
@@ -90,6 +107,9 @@ std::span<const Method> QuantileMethods();
 std::span<const Method> LinMethods();
 std::span<const Method> CupedMethods();
 std::span<const Method> MultiplicityMethods();
+std::span<const Method> ClusterMethods();
+std::span<const Method> JointMethods();
+std::span<const Method> SliceMethods();
 
 inline Value Optional(const std::optional<double>& x) { return x ? Value(*x) : Value(); }
 

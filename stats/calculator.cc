@@ -17,7 +17,8 @@ const std::vector<Method>& Table() {
     for (const auto family :
          {ProportionMethods(), MeanMethods(), RatioMethods(), NumericMethods(), SmallMethods(),
           SurvivalMethods(), EffectMethods(), BayesMethods(), GroupMethods(), SequentialMethods(),
-          PowerMethods(), QuantileMethods(), LinMethods(), CupedMethods(), MultiplicityMethods()}) {
+          PowerMethods(), QuantileMethods(), LinMethods(), CupedMethods(), MultiplicityMethods(),
+          ClusterMethods(), JointMethods(), SliceMethods()}) {
       all.insert(all.end(), family.begin(), family.end());
     }
     std::sort(all.begin(), all.end(),

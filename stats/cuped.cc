@@ -57,10 +57,10 @@ ThetaResult EstimateTheta(std::span<const Gram> arms, std::size_t outcome,
   return {std::move(solution.x), solution.rank};
 }
 
-ThetaResult EstimateRidgeTheta(const Gram& pooled, std::size_t outcome,
-                               std::span<const std::size_t> covariates) {
+RidgeTheta EstimateRidgeTheta(const Gram& pooled, std::size_t outcome,
+                              std::span<const std::size_t> covariates) {
   const auto k = static_cast<Eigen::Index>(covariates.size());
-  ThetaResult result;
+  RidgeTheta result;
   result.theta.assign(covariates.size(), 0.0);
   const double n = N(pooled), syy = pooled.centred(outcome, outcome);
   if (k == 0 || n < 3 || !(syy > 0)) return result;
@@ -105,7 +105,9 @@ ThetaResult EstimateRidgeTheta(const Gram& pooled, std::size_t outcome,
     if (!live(i)) continue;
     beta += eigen.eigenvectors().col(i) * (q[i] / (d[i] + best_penalty));
     ++result.rank;
+    result.effective_df += d[i] / (d[i] + best_penalty);
   }
+  result.lambda = best_penalty;
   for (Eigen::Index i = 0; i < k; ++i) {
     result.theta[static_cast<std::size_t>(i)] = beta[i] * scale[i] * std::sqrt(syy);
   }

@@ -32,9 +32,14 @@ struct ThetaResult {
 ThetaResult EstimateTheta(std::span<const Gram> arms, std::size_t outcome,
                           std::span<const std::size_t> covariates, CupedTheta kind);
 
-// Ridge-shrunk theta for many covariates: standardised, penalty by generalised cross-validation
-// (Golub, Heath and Wahba 1979) on the pooled Gram, which never sees the arm labels.
-ThetaResult EstimateRidgeTheta(const Gram& pooled, std::size_t outcome,
+// Ridge-shrunk theta for many covariates: theta = (R + lambda I)^-1 r on the correlation scale,
+// lambda by generalised cross-validation (Golub, Heath and Wahba 1979) over a fixed grid of 0 and
+// 10^-6 to 10^1.5, on the pooled Gram, which never sees the arm labels.
+struct RidgeTheta : ThetaResult {
+  double lambda = 0;
+  double effective_df = 0;  // sum of d / (d + lambda) over the eigenvalues d of R
+};
+RidgeTheta EstimateRidgeTheta(const Gram& pooled, std::size_t outcome,
                                std::span<const std::size_t> covariates);
 
 struct CupedResult {

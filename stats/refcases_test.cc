@@ -13,6 +13,7 @@
 #include <set>
 
 #include "stats/calculator.h"
+#include "stats/test_cases.h"
 #include "stats/test_json.h"
 
 namespace fulcrum::stats {
@@ -25,43 +26,6 @@ constexpr char kFolder[] = "../shared/refcases";
 bool IsMethod(const std::string& name) {
   return std::any_of(Methods().begin(), Methods().end(),
                      [&](const MethodInfo& m) { return m.name == name; });
-}
-
-// Every leaf of `expected` must be in `got`, within max(abs, rel * |expected|).
-void Compare(const json& expected, const Value* got, double rel, double abs,
-             const std::string& path) {
-  if (got == nullptr) {
-    ADD_FAILURE() << path << " is missing";
-    return;
-  }
-  if (expected.is_object()) {
-    for (const auto& [name, item] : expected.items()) {
-      Compare(item, got->Find(name), rel, abs, path + "." + name);
-    }
-  } else if (expected.is_array()) {
-    ASSERT_TRUE(got->is_array()) << path;
-    ASSERT_EQ(got->array().size(), expected.size()) << path;
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-      Compare(expected[i], &got->array()[i], rel, abs, path + "[" + std::to_string(i) + "]");
-    }
-  } else if (expected.is_null()) {
-    EXPECT_TRUE(got->is_null()) << path;
-  } else if (expected.is_boolean()) {
-    ASSERT_TRUE(got->is_bool()) << path;
-    EXPECT_EQ(got->boolean(), expected.get<bool>()) << path;
-  } else if (expected.is_string() && expected.get<std::string>() != "Infinity") {
-    ASSERT_TRUE(got->is_text()) << path;
-    EXPECT_EQ(got->text(), expected.get<std::string>()) << path;
-  } else {
-    ASSERT_TRUE(got->is_number()) << path;
-    if (expected.is_string()) {
-      EXPECT_EQ(got->number(), std::numeric_limits<double>::infinity()) << path;
-      return;
-    }
-    const double want = expected.get<double>();
-    EXPECT_LE(std::abs(got->number() - want), std::max(abs, rel * std::abs(want)))
-        << path << ": got " << got->number() << ", expected " << want;
-  }
 }
 
 std::vector<std::filesystem::path> Files() {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "stats/distributions.h"
+#include "stats/group_sequential.h"
 #include "stats/heterogeneity.h"
 #include "stats/quadrature.h"
 #include "stats/roots.h"
@@ -65,6 +66,76 @@ SelectedEstimate GivenSignificance(double z, double threshold, double alpha) {
       return LogNormalSf(size - m) - total - std::log(tail);
     });
   };
+  r.median_unbiased = sign * solve(0.5);
+  const double low = solve(alpha / 2), high = solve(1 - alpha / 2);
+  r.interval = sign > 0 ? Interval{low, high} : Interval{-high, -low};
+  return r;
+}
+
+namespace {
+
+// The law of Z at look `stopped_at`, given that the walk got there and, where `crossed`, that it is
+// outside its bound there.
+class StopLaw {
+ public:
+  StopLaw(std::span<const double> information, std::span<const double> boundary_z,
+          std::size_t stopped_at, bool crossed, double theta)
+      : walk_(theta), bound_(crossed ? boundary_z[stopped_at - 1] : 0.0) {
+    for (std::size_t k = 0; k < stopped_at; ++k) {
+      walk_.Look(information[k], k + 1 < stopped_at ? information[k + 1] : 0.0);
+      if (k + 1 < stopped_at) walk_.Continue(-boundary_z[k], boundary_z[k]);
+    }
+    above_ = walk_.Above(bound_);
+    below_ = walk_.Below(-bound_);
+    centre_ = theta * std::sqrt(information[stopped_at - 1]);
+  }
+
+  // P(Z > z | the stop), z >= the bound. Where not even doubles reach, the drift's sign decides.
+  double Tail(double z) const {
+    const double all = above_ + below_;
+    if (!(all > 0)) return centre_ > 0 ? 1.0 : 0.0;
+    return walk_.Above(z) / all;
+  }
+
+  // E[Z | the stop], by integrating the tails.
+  double Mean() const {
+    const double all = above_ + below_, reach = std::max(bound_, std::abs(centre_)) + 10;
+    if (!(all > 0)) return centre_ > 0 ? kInfinity : -kInfinity;
+    const double up = Integrate(bound_, reach, 12, [&](double z) { return walk_.Above(z); });
+    const double down = Integrate(bound_, reach, 12, [&](double z) { return walk_.Below(-z); });
+    return (bound_ * (above_ - below_) + up - down) / all;
+  }
+
+ private:
+  ExitRecursion walk_;
+  double bound_;
+  double above_ = 0;
+  double below_ = 0;
+  double centre_ = 0;
+};
+
+}  // namespace
+
+StoppedEstimate GivenStop(std::span<const double> information, std::span<const double> boundary_z,
+                          std::size_t stopped_at, double z, double alpha) {
+  const double size = std::abs(z), sign = z < 0 ? -1.0 : 1.0;
+  const double se = 1 / std::sqrt(information[stopped_at - 1]);
+  const bool crossed = size >= boundary_z[stopped_at - 1];
+  const auto law = [&](double theta) {
+    return StopLaw(information, boundary_z, stopped_at, crossed, theta);
+  };
+  // Drifts beyond which the walk could not have got here at all, in doubles.
+  const double far = 8 / std::sqrt(information[0]);
+  const double low_end = -far, high_end = size * se + far;
+  const auto solve = [&](double tail) {
+    return FindRoot(low_end, high_end, 1e-12 * (high_end - low_end),
+                    [&](double theta) { return law(theta).Tail(size) - tail; });
+  };
+  StoppedEstimate r;
+  r.naive = z * se;
+  r.naive_interval = {r.naive - CriticalZ(alpha) * se, r.naive + CriticalZ(alpha) * se};
+  r.conditional_mle = sign * FindRoot(0, high_end, 1e-12 * high_end,
+                                      [&](double theta) { return law(theta).Mean() - size; });
   r.median_unbiased = sign * solve(0.5);
   const double low = solve(alpha / 2), high = solve(1 - alpha / 2);
   r.interval = sign > 0 ? Interval{low, high} : Interval{-high, -low};
