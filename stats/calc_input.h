@@ -69,8 +69,8 @@ class Input {
   std::string path_;
 };
 
-// One arm's Gram: raw `rows` (arrays of one length), {n, mean, cov} with the unbiased covariance, or
-// {n, sum, cross} with raw totals and cross-products. Refuses by name what is not symmetric, not
+// One arm's Gram: raw `rows` (arrays of one length), {n, mean, cov} with the unbiased covariance,
+// or {n, sum, cross} with raw totals and cross-products. Refuses by name what is not symmetric, not
 // positive semidefinite beyond rounding, or of fewer than `least` units.
 Gram ReadGram(const Input& in, std::int64_t least = 2);
 // `treatment` and `control` of one width.

@@ -64,9 +64,9 @@ Value Funnel(const Input& in) {
 
 Value RatioValue(const EffectRatio& r) {
   const bool bounded = r.set.shape == FiellerSet::Shape::kBounded;
-  const char* shape = bounded                                          ? "bounded"
+  const char* shape = bounded                                         ? "bounded"
                       : r.set.shape == FiellerSet::Shape::kComplement ? "outside"
-                                                                       : "everything";
+                                                                      : "everything";
   const bool ends = r.set.shape != FiellerSet::Shape::kWholeLine;
   return Value::MakeObject({{"numerator", r.numerator.value},
                             {"denominator", r.denominator.value},
@@ -82,9 +82,9 @@ Value RatioValue(const EffectRatio& r) {
 Value EffectsRatio(const Input& in) {
   const GramArms arms = ReadArms(in);
   const std::size_t width = arms.treatment.width();
-  Value out = RatioValue(RatioOfEffects(arms.treatment, arms.control,
-                                        Column(in, "numerator", width, 0),
-                                        Column(in, "denominator", width, 1), in.Alpha()));
+  Value out =
+      RatioValue(RatioOfEffects(arms.treatment, arms.control, Column(in, "numerator", width, 0),
+                                Column(in, "denominator", width, 1), in.Alpha()));
   out.Set("alpha", in.Alpha());
   return out;
 }
@@ -165,8 +165,8 @@ Value Novelty(const Input& in) {
   const GramArms arms = ReadArms(in);
   const auto columns = Columns(in, "columns", arms.treatment.width());
   if (columns.size() < 2 || columns.size() > 400) in.Fail("columns", "must be 2 to 400 days");
-  const NoveltyResult r = AnalyseNovelty(arms.treatment, arms.control, columns,
-                                         Days(in, columns.size()), in.Alpha());
+  const NoveltyResult r =
+      AnalyseNovelty(arms.treatment, arms.control, columns, Days(in, columns.size()), in.Alpha());
   constexpr const char* kVerdicts[] = {"no_trend", "fading", "growing", "reversing"};
   return Value::MakeObject({{"effect", r.effect},
                             {"ci", Pairs(r.interval)},
@@ -189,8 +189,8 @@ Value NoveltyCohorts(const Input& in) {
     GramArms arms = ReadArms(item);
     const auto columns = Columns(item, "columns", arms.treatment.width());
     if (columns.size() > 400) item.Fail("columns", "must be at most 400 days");
-    cohorts.push_back({std::move(arms.treatment), std::move(arms.control), columns,
-                       Days(item, columns.size())});
+    cohorts.push_back(
+        {std::move(arms.treatment), std::move(arms.control), columns, Days(item, columns.size())});
   }
   if (cohorts.empty()) in.Fail("cohorts", "is empty");
   const CohortTrend r = AnalyseNoveltyByCohort(cohorts, in.Alpha());
@@ -208,8 +208,8 @@ Value Hybrid(const Input& in) {
   const double look = in.Has("alpha_look") ? in.OpenProbability("alpha_look") : 0.01;
   const double last = in.Has("alpha_final") ? in.OpenProbability("alpha_final") : 0.04;
   if (!(look + last < 1)) in.Fail("alpha_look", "and alpha_final must add up to less than 1");
-  const HybridBands b = HybridIntervals(in.Number("estimate"), in.Positive("se"),
-                                        in.Positive("n"), in.Positive("n_planned"), look, last);
+  const HybridBands b = HybridIntervals(in.Number("estimate"), in.Positive("se"), in.Positive("n"),
+                                        in.Positive("n_planned"), look, last);
   return Value::MakeObject({{"look_lo", b.look.lo},
                             {"look_hi", b.look.hi},
                             {"final_lo", b.final.lo},

@@ -119,8 +119,8 @@ Value AfterStop(const Input& in) {
   if (stopped > static_cast<std::int64_t>(z.size())) in.Fail("stopped_at", "is beyond the looks");
   const double observed = in.Number("z_observed");
   if (!(std::abs(observed) < 38)) in.Fail("z_observed", "must be within 38");
-  const StoppedEstimate r = GivenStop(information, z, static_cast<std::size_t>(stopped), observed,
-                                      in.Alpha());
+  const StoppedEstimate r =
+      GivenStop(information, z, static_cast<std::size_t>(stopped), observed, in.Alpha());
   return Value::MakeObject({{"naive", r.naive},
                             {"naive_lo", r.naive_interval.lo},
                             {"naive_hi", r.naive_interval.hi},

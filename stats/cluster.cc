@@ -152,7 +152,8 @@ Basis Orthonormalise(const Matrix& x) {
 }
 
 // (I - Q_g Q_g')^(-1/2) Q_g = Q_g V diag(1 / sqrt(1 - d)) V' with Q_g'Q_g = V diag(d) V'. A
-// direction the cluster alone determines (d = 1) is fitted exactly and adds nothing (Moore-Penrose).
+// direction the cluster alone determines (d = 1) is fitted exactly and adds nothing
+// (Moore-Penrose).
 Matrix Adjustment(const Matrix& cross) {
   const Eigen::SelfAdjointEigenSolver<Matrix> eigen(cross);
   Vector scale = eigen.eigenvalues();
@@ -162,9 +163,9 @@ Matrix Adjustment(const Matrix& cross) {
 
 // One cluster's part in the meat of the sandwich, in the basis Q.
 struct Part {
-  Vector score;           // Q_g' e_g
-  Matrix adjust;          // turns Q_g into A_g Q_g from the right
-  Matrix cross;           // Q_g' Q_g
+  Vector score;   // Q_g' e_g
+  Matrix adjust;  // turns Q_g into A_g Q_g from the right
+  Matrix cross;   // Q_g' Q_g
 };
 
 std::vector<Part> Parts(const Matrix& q, const Vector& residual,
@@ -206,8 +207,8 @@ double SatterthwaiteOf(const std::vector<Part>& parts, const Vector& row) {
 
 }  // namespace
 
-ClusteredRegression ClusteredLeastSquares(std::span<const double> y,
-                                          std::span<const double> design, std::size_t columns,
+ClusteredRegression ClusteredLeastSquares(std::span<const double> y, std::span<const double> design,
+                                          std::size_t columns,
                                           std::span<const std::size_t> cluster) {
   ClusteredRegression r;
   for (auto* v : {&r.coefficient, &r.se_cr0, &r.se_cr1, &r.se_cr2, &r.df}) v->assign(columns, 0.0);

@@ -47,7 +47,7 @@ struct ClusterResult {
   double t = 0;
   double p = 1;
   Interval interval;
-  LiftResult lift;  // delta, log and Fieller, with the same degrees of freedom
+  LiftResult lift;            // delta, log and Fieller, with the same degrees of freedom
   bool few_clusters = false;  // fewer than kFewClusters: report randomisation inference
   // kTooFewUnits: fewer than 2 clusters in an arm. kInvalidInput: a negative size.
   // kNoVariance: every cluster has its arm's mean.
@@ -79,8 +79,8 @@ struct ClusteredRegression {
 };
 // `design` holds rows of `columns` values; cluster[i] is any whole number naming unit i's cluster.
 // REQUIRES design.size() == y.size() * columns and cluster.size() == y.size().
-ClusteredRegression ClusteredLeastSquares(std::span<const double> y,
-                                          std::span<const double> design, std::size_t columns,
+ClusteredRegression ClusteredLeastSquares(std::span<const double> y, std::span<const double> design,
+                                          std::size_t columns,
                                           std::span<const std::size_t> cluster);
 
 }  // namespace fulcrum::stats

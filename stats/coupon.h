@@ -42,7 +42,8 @@ struct ShareBounds {
 //   monotone        at least 1 - (p1 - p0) / r: a coupon never stops an order, so at most p1 - p0
 //                   of the units were won                                   (Manski 1997)
 //   through use     equal to 1 - (p1 - p0) / r: besides, who did not redeem was not influenced, so
-//                   every unit won redeemed                                 (Angrist, Imbens, Rubin 1996)
+//                   every unit won redeemed                                 (Angrist, Imbens, Rubin
+//                   1996)
 // Money: the units won are a share a = (p1 - p0) / r of the redeemers, but may hold dearer or
 // cheaper coupons. A subgroup of share a has a mean within sd sqrt((1 - a) / a) of the whole's, so
 // its part of the money is within cv sqrt(a (1 - a)) of a, cv = sd / mean of the cost per redeemer.
@@ -58,11 +59,11 @@ struct SubsidyShare {
 };
 
 struct CouponEconomics {
-  WelchResult profit_per_unit;      // incremental profit per exposed unit
-  WelchResult orders_per_unit;      // incremental orders per exposed unit
-  WelchResult cost_per_unit;        // incremental coupon cost per exposed unit
-  EffectRatio return_on_cost;       // incremental profit / incremental cost; it pays above 0
-  EffectRatio cost_per_order;       // incremental cost / incremental orders
+  WelchResult profit_per_unit;  // incremental profit per exposed unit
+  WelchResult orders_per_unit;  // incremental orders per exposed unit
+  WelchResult cost_per_unit;    // incremental coupon cost per exposed unit
+  EffectRatio return_on_cost;   // incremental profit / incremental cost; it pays above 0
+  EffectRatio cost_per_order;   // incremental cost / incremental orders
   SubsidyShare to_always_buyers;
   Reason reason = Reason::kNone;  // kTooFewUnits: fewer than 2 units in an arm
 };

@@ -40,7 +40,7 @@ struct RidgeTheta : ThetaResult {
   double effective_df = 0;  // sum of d / (d + lambda) over the eigenvalues d of R
 };
 RidgeTheta EstimateRidgeTheta(const Gram& pooled, std::size_t outcome,
-                               std::span<const std::size_t> covariates);
+                              std::span<const std::size_t> covariates);
 
 struct CupedResult {
   std::vector<double> theta;

@@ -98,8 +98,8 @@ FactorialAnalysis AnalyseFactorial(std::span<const Moments> cells, std::size_t c
     x.interaction = Tested(value[i], Covariance(t, x, x));
     z.push_back(x.interaction.z);
   }
-  const Eigen::Map<const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>
-      v(covariance.data(), k, k);
+  const Eigen::Map<const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> v(
+      covariance.data(), k, k);
   const Eigen::LDLT<Eigen::MatrixXd> factor(v);
   if (!(v.diagonal().minCoeff() > 0) || !(factor.vectorD().minCoeff() > 0)) {
     r.reason = Reason::kNoVariance;

@@ -371,7 +371,7 @@ std::vector<double> CorrelationOf(std::span<const double> covariance) {
   std::vector<double> correlation(covariance.begin(), covariance.end());
   for (std::size_t i = 0; i < k; ++i) {
     for (std::size_t j = 0; j < k; ++j) {
-      const double scale = std::sqrt(covariance[i * k + i] * covariance[j * k + j]);
+      const double scale = std::sqrt(covariance[i * k + i]) * std::sqrt(covariance[j * k + j]);
       double& entry = correlation[i * k + j];
       entry = i == j ? 1.0 : scale > 0 ? std::clamp(entry / scale, -1.0, 1.0) : 0.0;
     }

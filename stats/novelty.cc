@@ -29,8 +29,8 @@ void Test(double estimate, double se, double alpha, EffectTrend* trend) {
 double EqualityChiSquare(std::span<const double> y, std::span<const double> covariance,
                          double* df) {
   const auto n = static_cast<Eigen::Index>(y.size());
-  const Eigen::Map<const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>
-      v(covariance.data(), n, n);
+  const Eigen::Map<const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> v(
+      covariance.data(), n, n);
   Eigen::MatrixXd contrast = Eigen::MatrixXd::Zero(n - 1, n);
   for (Eigen::Index i = 0; i + 1 < n; ++i) {
     contrast(i, i) = -1;

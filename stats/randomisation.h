@@ -48,10 +48,10 @@ struct RandomisationResult {
   // Constant effects not rejected at alpha (two-sided). Infinite ends: there are too few
   // assignments to reject anything at this alpha, whatever the data.
   Interval interval;
-  double assignments = 0;   // possible ones
-  double counted = 0;       // used, the observed one among them
-  bool exact = false;       // all of them
-  double smallest_p = 1;    // the least two-sided p this design can give
+  double assignments = 0;         // possible ones
+  double counted = 0;             // used, the observed one among them
+  bool exact = false;             // all of them
+  double smallest_p = 1;          // the least two-sided p this design can give
   Reason reason = Reason::kNone;  // kTooFewUnits: no row in an arm; kInvalidInput: a size <= 0
 };
 RandomisationResult RandomisationTest(std::span<const RandomisedRow> rows,

@@ -46,13 +46,13 @@ SelectedEstimate GivenSignificance(double z, double threshold, double alpha);
 // The same after a sequential stop: the estimate given that the experiment stopped just then. Looks
 // at `information` (1 / variance of the estimate, rising) with symmetric bounds |Z| >= boundary_z;
 // it stopped at look `stopped_at` (from 1) with `z`. Given the look, the law of Z is an exponential
-// family in the effect, density ~ exp(theta z sqrt(I) - theta^2 I / 2) f_0(z) / P_theta(stop there),
-// so the maximum of the conditional likelihood also removes the conditional bias,
-// E_theta[estimate | stopped there] = estimate (Troendle and Yu 1999; Fan, DeMets and Lan 2004); the
-// median-unbiased estimate and the interval invert P_theta(Z >= z | stopped there). In the
-// unit of the effect. One look is GivenSignificance. A z within its bound at `stopped_at` (the
-// planned end reached without crossing) is conditioned on having gone that far, and no more.
-// REQUIRES rising information, bounds > 0, 1 <= stopped_at <= looks.
+// family in the effect, density ~ exp(theta z sqrt(I) - theta^2 I / 2) f_0(z) / P_theta(stop
+// there), so the maximum of the conditional likelihood also removes the conditional bias,
+// E_theta[estimate | stopped there] = estimate (Troendle and Yu 1999; Fan, DeMets and Lan 2004);
+// the median-unbiased estimate and the interval invert P_theta(Z >= z | stopped there). In the unit
+// of the effect. One look is GivenSignificance. A z within its bound at `stopped_at` (the planned
+// end reached without crossing) is conditioned on having gone that far, and no more. REQUIRES
+// rising information, bounds > 0, 1 <= stopped_at <= looks.
 struct StoppedEstimate {
   double naive = 0;
   Interval naive_interval;

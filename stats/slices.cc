@@ -83,8 +83,7 @@ void CompareWithRest(const std::vector<std::size_t>& tested, SliceAnalysis* r) {
       if (j != k) others.push_back({r->slices[j].diff, r->slices[j].se * r->slices[j].se});
     }
     const SliceEffect& e = r->slices[k];
-    const Difference d =
-        DifferenceOfEffects({e.diff, e.se * e.se}, RandomEffectsMean(others, 0));
+    const Difference d = DifferenceOfEffects({e.diff, e.se * e.se}, RandomEffectsMean(others, 0));
     r->slices[k].versus_rest = d.diff;
     p.push_back(d.p);
   }
@@ -125,8 +124,8 @@ SliceAnalysis AnalyseSlices(std::span<const Slice> slices, double alpha) {
     const double b = effects[i].variance / (effects[i].variance + r.tau2);
     e.shrunk = shrunk.shrunk[i];
     // Morris (1983): the common mean's own error comes on top of the posterior's.
-    e.shrunk_sd = std::sqrt(shrunk.posterior_sd[i] * shrunk.posterior_sd[i] +
-                            b * b * mean_variance);
+    e.shrunk_sd =
+        std::sqrt(shrunk.posterior_sd[i] * shrunk.posterior_sd[i] + b * b * mean_variance);
     const double half = CriticalZ(alpha) * e.shrunk_sd;
     e.shrunk_interval = {e.shrunk - half, e.shrunk + half};
   }

@@ -58,9 +58,9 @@ struct SliceAnalysis {
   double df = 0;
   double p_heterogeneity = 1;
   double i2 = 0;
-  double tau2 = 0;           // DerSimonian and Laird (1986)
-  double common = 0;         // mean effect the slices are shrunk to
-  bool may_name = false;     // p_heterogeneity <= alpha: only then may a slice be singled out
+  double tau2 = 0;        // DerSimonian and Laird (1986)
+  double common = 0;      // mean effect the slices are shrunk to
+  bool may_name = false;  // p_heterogeneity <= alpha: only then may a slice be singled out
   SimpsonFlag simpson = SimpsonFlag::kNone;
   Reason reason = Reason::kNone;  // kTooFewUnits: no slice can be tested
 };

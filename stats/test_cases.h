@@ -16,7 +16,7 @@ namespace fulcrum::stats {
 
 // Every leaf of `expected` must be in `got`, within max(abs, rel * |expected|).
 inline void Compare(const nlohmann::json& expected, const Value* got, double rel, double abs,
-             const std::string& path) {
+                    const std::string& path) {
   if (got == nullptr) {
     ADD_FAILURE() << path << " is missing";
     return;

@@ -31,8 +31,8 @@ TEST(StoredCases, EveryCasePasses) {
     for (const auto& item : stored["cases"]) {
       SCOPED_TRACE(file.filename().string() + " " + item["id"].get<std::string>());
       Value result;
-      const auto status = Calculate(item["method"].get<std::string>(), FromJson(item["inputs"]),
-                                    &result);
+      const auto status =
+          Calculate(item["method"].get<std::string>(), FromJson(item["inputs"]), &result);
       EXPECT_TRUE(status.ok()) << status.error;
       if (!status.ok()) continue;
       Compare(item["expected"], &result, item["tolerance"]["rel"], item["tolerance"]["abs"],
