@@ -50,6 +50,17 @@ UnequalSampleSize SampleSizeUnequal(double var_control, double var_treatment, do
   return {control, control * ratio};
 }
 
+UnequalSampleSize SampleSizeProportionsUnequal(double p_control, double p_treatment, double ratio,
+                                               double power, double alpha) {
+  const double pooled = (p_control + ratio * p_treatment) / (1 + ratio);
+  const double z_alpha = NormalUpperQuantile(alpha / 2), z_beta = -NormalUpperQuantile(power);
+  const double null_sd = std::sqrt((1 + 1 / ratio) * pooled * (1 - pooled));
+  const double sd =
+      std::sqrt(p_control * (1 - p_control) + p_treatment * (1 - p_treatment) / ratio);
+  const double control = Square((z_alpha * null_sd + z_beta * sd) / (p_treatment - p_control));
+  return {control, control * ratio};
+}
+
 double PowerMeansT(double n_per_group, double delta, double sd, double alpha, bool both_tails) {
   const double df = 2 * (n_per_group - 1);
   const double shift = std::sqrt(n_per_group / 2) * std::abs(delta) / sd;

@@ -34,6 +34,11 @@ struct UnequalSampleSize {
 };
 UnequalSampleSize SampleSizeUnequal(double var_control, double var_treatment, double delta,
                                     double ratio_treatment_to_control, double power, double alpha);
+// The same for two proportions by the pooled z test (Fleiss, Levin and Paik 2003, section 4.3, no
+// continuity correction); at ratio 1 it is ProportionSampleSize::pooled.
+UnequalSampleSize SampleSizeProportionsUnequal(double p_control, double p_treatment,
+                                               double ratio_treatment_to_control, double power,
+                                               double alpha);
 
 // Units per group for a difference of means; `t` by the noncentral t (far tail ignored).
 struct MeanSampleSize {
