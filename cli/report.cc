@@ -10,9 +10,8 @@
 #include "cli/command.h"
 #include "cli/remote.h"
 #include "cli/render.h"
-#include "report/analyze.h"
 #include "report/json.h"
-#include "report/plan.h"
+#include "server/past.h"
 #include "store/store.h"
 
 namespace fulcrum::cli {
@@ -40,16 +39,24 @@ absl::StatusOr<report::Report> FromServer(const Options& options, const std::str
 
 absl::StatusOr<report::Report> FromData(const Options& options) {
   FULCRUM_ASSIGN_OR_RETURN(const auto definitions, LoadProject(options.dir));
-  FULCRUM_ASSIGN_OR_RETURN(const auto* experiment, FindExperiment(definitions, options.experiment));
-  const int64_t as_of_ms = options.as_of.empty() ? INT64_MAX : *ParseRfc3339(options.as_of);
-  FULCRUM_ASSIGN_OR_RETURN(const store::Plan plan,
-                           report::MakePlan(definitions, *experiment, as_of_ms));
+  FULCRUM_RETURN_IF_ERROR(FindExperiment(definitions, options.experiment).status());
   store::EmbeddedOptions embedded;
   embedded.directory = options.data;
   embedded.read_only = true;
   FULCRUM_ASSIGN_OR_RETURN(const auto opened, store::OpenEmbedded(embedded));
-  FULCRUM_ASSIGN_OR_RETURN(const store::PlanResult result, opened->Run(plan));
-  return report::Analyze(definitions, *experiment, plan, result);
+  FULCRUM_ASSIGN_OR_RETURN(auto controls, opened->ReadControls());
+  FULCRUM_ASSIGN_OR_RETURN(auto published, server::Publish(definitions, std::move(controls), 0));
+  int64_t as_of_ms = INT64_MAX;
+  if (!options.as_of.empty()) {
+    as_of_ms = *ParseRfc3339(options.as_of);
+    FULCRUM_ASSIGN_OR_RETURN(published, server::PublishedAt(*opened, *published, as_of_ms));
+  }
+  const auto* experiment = published->FindDefinition(options.experiment);
+  if (experiment == nullptr) {
+    return NotFound("there was no experiment '" + options.experiment + "' as of " + options.as_of +
+                    " in the project that was served then");
+  }
+  return server::ComputeReport(*opened, *published, *experiment, as_of_ms);
 }
 
 absl::Status RunReport(const Options& options) {

@@ -210,7 +210,9 @@ LoadResult LoadDirectory(const std::string& dir) {
     std::optional<std::string> text = ReadFile(path, &diagnostics);
     if (text) files.push_back({name, path.string(), *std::move(text)});
   }
-  return LoadSet(files, std::move(diagnostics));
+  LoadResult result = LoadSet(files, std::move(diagnostics));
+  for (NamedFile& file : files) result.files[file.name] = std::move(file.text);
+  return result;
 }
 
 LoadResult LoadFromFiles(const std::map<std::string, std::string>& files) {

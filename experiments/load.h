@@ -53,6 +53,8 @@ struct LoadResult {
   Definitions definitions;
   // Ordered by file, line and column.
   std::vector<Diagnostic> diagnostics;
+  // Of LoadDirectory: the bytes that were read, by the names that LoadFromFiles takes.
+  std::map<std::string, std::string> files;
 
   bool ok() const { return !HasErrors(diagnostics); }
 };

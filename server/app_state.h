@@ -66,10 +66,16 @@ struct AppState {
 
   // Held while definitions or controls change, so that each change builds on the one before.
   Mutex change_mutex;
+  std::vector<std::string> kept_files
+      ABSL_GUARDED_BY(change_mutex);  // Of the project, in the store.
+  bool kept_files_known ABSL_GUARDED_BY(change_mutex) = false;
+  // The latest instant that a report stood for: changes are later.
+  std::atomic<int64_t> last_report_ms{0};
   std::atomic<bool> last_reload_ok{true};
 
   Slots long_polls;
   Slots reports_waiting;
+  Slots exports{1};
   Mutex report_mutex;
   CondVar report_done;
   int reports_running ABSL_GUARDED_BY(report_mutex) = 0;
@@ -90,14 +96,20 @@ void ListExperiments(AppState& state, int64_t now_ms, Response* response);
 void ShowExperiment(AppState& state, std::string_view key, int64_t now_ms, Response* response);
 void MakeReport(AppState& state, std::string_view key, const Request& request, Response* response);
 void ShowUnit(AppState& state, std::string_view unit, const Request& request, Response* response);
+void ImportBatch(AppState& state, const Request& request, int64_t now_ms, Response* response);
+void ExportData(AppState& state, const Request& request, Response* response);
+void ShowHistory(AppState& state, const Request& request, Response* response);
+
+// One of the few places for slow work; waits for one. False: too many wait already, the reply is
+// made. Give it back with LeaveReports.
+bool EnterReports(AppState& state, Response* response);
+void LeaveReports(AppState& state);
 void ShowMetrics(AppState& state, Response* response);
 
 void StopOrResume(AppState& state, core::ControlKind kind, std::string_view key,
                   const Request& request, const Caller& caller, int64_t now_ms, Response* response);
 void ShowAudit(AppState& state, const Request& request, Response* response);
 void ServeClock(AppState& state, const Request& request, Response* response);
-// The hash of the definition that was in force when the experiment started; "" = not known.
-std::string StartedHash(AppState& state, const experiments::ExperimentDefinition& definition);
 absl::Status ReloadProject(AppState& state, int64_t now_ms);
 
 // The bytes of docs/openapi.yaml as JSON, put into the program when it is built.

@@ -3,10 +3,8 @@
 // What changes the state: reload, stop and resume, the clock. The control log is made durable
 // before what it says is served, so no restart can forget it.
 #include <algorithm>
-#include <cstdio>
-#include <fstream>
+#include <map>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,28 +12,15 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "base/time.h"
-#include "core/hash.h"
 #include "server/app_state.h"
 #include "server/json_in.h"
+#include "server/past.h"
 #include "server/reply.h"
 
 namespace fulcrum::server {
 namespace {
 
 constexpr size_t kMaxReasonBytes = 2000;
-constexpr char kExperimentKind[] = "experiment";
-
-// The file's text, or "" where it is no longer what was loaded.
-std::string ReadIfUnchanged(const experiments::ExperimentDefinition& definition) {
-  std::ifstream file(definition.pos.file, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) return "";
-  char hash[20];
-  std::snprintf(hash, sizeof hash, "%016llx",
-                static_cast<unsigned long long>(core::Xxh3(text.str())));
-  return hash == definition.content_hash ? text.str() : "";
-}
-
 struct StopBody {
   std::string reason;
   std::string variant;
@@ -100,21 +85,16 @@ std::optional<int64_t> ReadInstant(std::string_view text) {
   return time_ms;
 }
 
-// Every definition that was ever served is kept, so that a report can say whether it changed.
-void KeepDefinitions(AppState& state, const Published& published, int64_t now_ms) {
-  for (const experiments::ExperimentDefinition& definition : published.definitions.experiments) {
-    store::DefinitionRecord record;
-    record.received_ms = now_ms;
-    record.kind = kExperimentKind;
-    record.key = definition.key;
-    record.hash = definition.content_hash;
-    record.content = ReadIfUnchanged(definition);
-    if (const absl::Status kept = state.options.store->PutDefinition(record); !kept.ok()) {
-      state.Log("the definition of " + definition.key +
-                " could not be kept, so reports cannot say whether it changed: " +
-                std::string(Message(kept)));
-    }
+// Everything that was ever served is kept, so that a past report can be made again and any report
+// can say whether the definition changed.
+absl::Status Keep(AppState& state, const Published& published,
+                  const std::map<std::string, std::string>& files, int64_t now_ms)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.change_mutex) {
+  if (!state.kept_files_known) {
+    FULCRUM_ASSIGN_OR_RETURN(state.kept_files, KeptFiles(*state.options.store));
+    state.kept_files_known = true;
   }
+  return KeepProject(*state.options.store, published.definitions, files, now_ms, &state.kept_files);
 }
 
 // A line for each error, so that every one can be found by its file, line and column.
@@ -131,10 +111,12 @@ void LogRefusal(const AppState& state, std::string_view errors, std::string_view
 
 absl::Status ReloadProject(AppState& state, int64_t now_ms) {
   MutexLock change(&state.change_mutex);
+  now_ms = std::max(now_ms, state.last_report_ms.load() + 1);
   std::vector<std::string> warnings;
+  std::map<std::string, std::string> files;
   const auto reload = [&]() -> absl::StatusOr<std::shared_ptr<const Published>> {
     FULCRUM_ASSIGN_OR_RETURN(experiments::Definitions definitions,
-                             LoadDefinitions(state.options.project_dir, &warnings));
+                             LoadDefinitions(state.options.project_dir, &warnings, &files));
     FULCRUM_ASSIGN_OR_RETURN(std::vector<core::ControlRecord> log,
                              state.options.store->ReadControls());
     return Publish(std::move(definitions), std::move(log), now_ms);
@@ -152,23 +134,12 @@ absl::Status ReloadProject(AppState& state, int64_t now_ms) {
   state.Log("serving snapshot " + std::string((*next)->snapshot->version()) + " of " +
             state.options.project_dir + " (" +
             std::to_string((*next)->snapshot->experiment_count()) + " experiments)");
-  KeepDefinitions(state, **next, now_ms);
+  if (const absl::Status kept = Keep(state, **next, files, now_ms); !kept.ok()) {
+    state.Log("the project could not be kept, so past reports cannot be made with it: " +
+              std::string(Message(kept)));
+  }
   state.Serve(*std::move(next));
   return absl::OkStatus();
-}
-
-std::string StartedHash(AppState& state, const experiments::ExperimentDefinition& definition) {
-  const absl::StatusOr<std::vector<store::DefinitionRecord>> records =
-      state.options.store->ReadDefinitions();
-  if (!records.ok()) return "";
-  std::string hash;
-  for (const store::DefinitionRecord& record : *records) {
-    if (record.kind != kExperimentKind || record.key != definition.key) continue;
-    // The first that is known counts even where it is of after the start.
-    const bool in_force = definition.start_ms && record.received_ms <= *definition.start_ms;
-    if (hash.empty() || in_force) hash = record.hash;
-  }
-  return hash;
 }
 
 void StopOrResume(AppState& state, core::ControlKind kind, std::string_view key,
@@ -179,6 +150,7 @@ void StopOrResume(AppState& state, core::ControlKind kind, std::string_view key,
   if (!ReadStopBody(request.body, stop, &body, response)) return;
 
   MutexLock change(&state.change_mutex);
+  now_ms = std::max(now_ms, state.last_report_ms.load() + 1);
   const std::shared_ptr<const Published> before = state.published();
   const core::ExperimentHandle handle = before->snapshot->Find(key);
   if (!handle) {

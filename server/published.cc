@@ -85,8 +85,9 @@ absl::StatusOr<std::shared_ptr<const Published>> Publish(experiments::Definition
   return published;
 }
 
-absl::StatusOr<experiments::Definitions> LoadDefinitions(const std::string& directory,
-                                                         std::vector<std::string>* warnings) {
+absl::StatusOr<experiments::Definitions> LoadDefinitions(
+    const std::string& directory, std::vector<std::string>* warnings,
+    std::map<std::string, std::string>* files) {
   experiments::LoadResult loaded = experiments::LoadDirectory(directory);
   std::string errors;
   for (const experiments::Diagnostic& diagnostic : loaded.diagnostics) {
@@ -98,6 +99,7 @@ absl::StatusOr<experiments::Definitions> LoadDefinitions(const std::string& dire
     errors += experiments::Format(diagnostic);
   }
   if (!errors.empty()) return InvalidArgument(errors);
+  *files = std::move(loaded.files);
   return std::move(loaded.definitions);
 }
 

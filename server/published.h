@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -54,7 +55,9 @@ absl::StatusOr<std::shared_ptr<const Published>> Publish(experiments::Definition
                                                          int64_t now_ms);
 
 // Every error of the directory in one InvalidArgument, one a line; warnings go to *warnings.
+// *files: the bytes of each file, by its name in the project.
 absl::StatusOr<experiments::Definitions> LoadDefinitions(const std::string& directory,
-                                                         std::vector<std::string>* warnings);
+                                                         std::vector<std::string>* warnings,
+                                                         std::map<std::string, std::string>* files);
 
 }  // namespace fulcrum::server

@@ -12,12 +12,11 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "base/time.h"
-#include "report/analyze.h"
 #include "report/json.h"
-#include "report/plan.h"
 #include "report/render.h"
 #include "server/app_state.h"
 #include "server/experiment_view.h"
+#include "server/past.h"
 #include "server/reply.h"
 
 namespace fulcrum::server {
@@ -60,38 +59,33 @@ bool ReadQuery(const Request& request, int64_t now_ms, ReportQuery* out, Respons
   return true;
 }
 
-// Weights of phases that were changed at run time, in the plan's order of arms.
-std::vector<report::PhaseWeights> ChangedWeights(const Published& published,
-                                                 const store::Plan& plan) {
-  std::vector<report::PhaseWeights> changed;
-  const core::ExperimentControls* controls = published.controls.Find(plan.population.experiment);
-  const core::ExperimentHandle handle = published.snapshot->Find(plan.population.experiment);
-  if (controls == nullptr || controls->weights.empty() || !handle) return changed;
-  const core::ExperimentData& data = published.snapshot->experiment(handle);
-  for (size_t p = 0; p < data.phases.size(); ++p) {
-    report::PhaseWeights weights{static_cast<int>(p), {}};
-    for (const store::Arm& arm : plan.population.arms) {
-      double weight = 0;
-      for (size_t v = 0; v < data.variants.size(); ++v) {
-        if (data.variants[v].key == arm.key) weight = data.phases[p].weights_ppm[v];
-      }
-      weights.weights.push_back(weight);
-    }
-    changed.push_back(std::move(weights));
+struct AsOf {
+  std::shared_ptr<const Published> published;
+  int64_t as_of_ms = 0;
+};
+
+// What is served and the instant that goes with it, taken together: no control, definition or
+// event of that instant comes after.
+AsOf FreezeNow(AppState& state) {
+  MutexLock change(&state.change_mutex);
+  const int64_t now_ms = std::max(state.options.clock->NowMs(), state.last_report_ms.load());
+  int64_t as_of_ms = now_ms;
+  if (const absl::StatusOr<int64_t> frozen = state.options.store->Freeze(now_ms); frozen.ok()) {
+    as_of_ms = *frozen;
+  } else {
+    // The inbox cannot write (a full disk); what is in the store can still be read.
+    state.Log("a report could not close its instant and may not come out the same later: " +
+              std::string(Message(frozen.status())));
   }
-  return changed;
+  state.last_report_ms = as_of_ms;
+  return AsOf{state.published(), as_of_ms};
 }
 
-absl::StatusOr<report::Report> Compute(AppState& state, const Published& published,
-                                       const experiments::ExperimentDefinition& definition,
-                                       int64_t as_of_ms) {
-  FULCRUM_ASSIGN_OR_RETURN(store::Plan plan,
-                           report::MakePlan(published.definitions, definition, as_of_ms));
-  FULCRUM_ASSIGN_OR_RETURN(store::PlanResult result, state.options.store->Run(plan));
-  report::AnalyzeOptions options;
-  options.started_hash = StartedHash(state, definition);
-  options.phases = ChangedWeights(published, plan);
-  return report::Analyze(published.definitions, definition, plan, result, options);
+absl::StatusOr<AsOf> FreezeThen(AppState& state, int64_t as_of_ms) {
+  // Nothing that is under way may still count as received by then.
+  const AsOf now = FreezeNow(state);
+  FULCRUM_ASSIGN_OR_RETURN(auto then, PublishedAt(*state.options.store, *now.published, as_of_ms));
+  return AsOf{std::move(then), as_of_ms};
 }
 
 void Render(const report::Report& report, const std::string& format, Response* response) {
@@ -111,37 +105,48 @@ void Render(const report::Report& report, const std::string& format, Response* r
 
 }  // namespace
 
-void MakeReport(AppState& state, std::string_view key, const Request& request, Response* response) {
-  const std::shared_ptr<const Published> published = state.published();
-  const experiments::ExperimentDefinition* definition = published->FindDefinition(key);
-  if (definition == nullptr) {
-    return ReplyError(404, "NOT_FOUND", "There is no experiment '" + std::string(key) + "'.",
-                      response, key);
-  }
-  const int64_t now_ms = state.options.clock->NowMs();
-  ReportQuery query;
-  if (!ReadQuery(request, now_ms, &query, response)) return;
+bool EnterReports(AppState& state, Response* response) {
   if (!state.reports_waiting.TryTake()) {
-    return ReplyBusy(503, "BUSY", "Other reports are being computed; ask again shortly.", 2,
-                     response);
+    ReplyBusy(503, "BUSY", "Other reports are being computed; ask again shortly.", 2, response);
+    return false;
   }
+  MutexLock lock(&state.report_mutex);
+  while (state.reports_running >= state.options.limits.max_reports) {
+    state.report_done.Wait(&state.report_mutex);
+  }
+  ++state.reports_running;
+  return true;
+}
+
+void LeaveReports(AppState& state) {
   {
     MutexLock lock(&state.report_mutex);
-    while (state.reports_running >= state.options.limits.max_reports) {
-      state.report_done.Wait(&state.report_mutex);
-    }
-    ++state.reports_running;
+    --state.reports_running;
   }
-  const absl::Cleanup leave = [&state] {
-    {
-      MutexLock lock(&state.report_mutex);
-      --state.reports_running;
-    }
-    state.report_done.Signal();
-    state.reports_waiting.Give();
+  state.report_done.Signal();
+  state.reports_waiting.Give();
+}
+
+void MakeReport(AppState& state, std::string_view key, const Request& request, Response* response) {
+  const auto not_found = [&](const std::string& when) {
+    ReplyError(404, "NOT_FOUND", "There is no experiment '" + std::string(key) + "'" + when + ".",
+               response, key);
   };
+  // A report may stand for a little after the clock: for when the last thing was received.
+  const int64_t now_ms = std::max(state.options.clock->NowMs(), state.last_report_ms.load());
+  ReportQuery query;
+  if (!ReadQuery(request, now_ms, &query, response)) return;
+  // Found out at once, before waiting for a place.
+  if (!query.as_of_ms && state.published()->FindDefinition(key) == nullptr) return not_found("");
+  if (!EnterReports(state, response)) return;
+  const absl::Cleanup leave = [&state] { LeaveReports(state); };
+  const absl::StatusOr<AsOf> at =
+      query.as_of_ms ? FreezeThen(state, *query.as_of_ms) : absl::StatusOr<AsOf>(FreezeNow(state));
+  if (!at.ok()) return ReplyStatus(at.status(), response);
+  const experiments::ExperimentDefinition* definition = at->published->FindDefinition(key);
+  if (definition == nullptr) return not_found(query.as_of_ms ? " as of then" : "");
   const absl::StatusOr<report::Report> report =
-      Compute(state, *published, *definition, query.as_of_ms.value_or(now_ms));
+      ComputeReport(*state.options.store, *at->published, *definition, at->as_of_ms);
   if (!report.ok()) return ReplyStatus(report.status(), response);
   if (!query.as_of_ms) {
     // The analysts' view follows the newest report; a past one does not overwrite it.

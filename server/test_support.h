@@ -69,6 +69,7 @@ class FakeStore : public store::Store {
   absl::StatusOr<std::vector<store::StickyAssignment>> ReadSticky() override;
   absl::Status PutDefinition(const store::DefinitionRecord& record) override;
   absl::StatusOr<std::vector<store::DefinitionRecord>> ReadDefinitions() override;
+  absl::StatusOr<int64_t> Freeze(int64_t now_ms) override { return now_ms; }
   absl::StatusOr<store::PlanResult> Run(const store::Plan& plan) override;
   absl::StatusOr<std::vector<store::UnitSighting>> Unit(std::string_view kind,
                                                         std::string_view id) override;

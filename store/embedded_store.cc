@@ -116,6 +116,8 @@ absl::StatusOr<std::vector<DefinitionRecord>> EmbeddedStore::ReadDefinitions() {
   return inbox_->ReadDefinitions();
 }
 
+absl::StatusOr<int64_t> EmbeddedStore::Freeze(int64_t now_ms) { return inbox_->Freeze(now_ms); }
+
 absl::StatusOr<PlanResult> EmbeddedStore::Run(const Plan& plan) {
   FULCRUM_RETURN_IF_ERROR(Flush());
   FULCRUM_ASSIGN_OR_RETURN(const AnalyticsSession session, analytics_->Connect());

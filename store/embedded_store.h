@@ -28,6 +28,7 @@ class EmbeddedStore : public Store {
   absl::StatusOr<std::vector<StickyAssignment>> ReadSticky() override;
   absl::Status PutDefinition(const DefinitionRecord& record) override;
   absl::StatusOr<std::vector<DefinitionRecord>> ReadDefinitions() override;
+  absl::StatusOr<int64_t> Freeze(int64_t now_ms) override;
   absl::StatusOr<PlanResult> Run(const Plan& plan) override;
   absl::StatusOr<std::vector<UnitSighting>> Unit(std::string_view kind,
                                                  std::string_view id) override;

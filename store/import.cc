@@ -13,6 +13,7 @@ namespace fulcrum::store {
 namespace {
 
 constexpr int64_t kBatchItems = 5000;
+constexpr size_t kBatchBytes = 4 << 20;
 constexpr int64_t kMemoryBytes = 1LL << 30;
 
 std::string CsvCell(std::string_view text) {
@@ -52,8 +53,8 @@ class RejectedRows {
 
 class Import {
  public:
-  Import(Store* store, const ImportRequest& request)
-      : store_(store), request_(request), rejected_(request.rejected_path) {}
+  Import(const ImportSink& sink, const ImportRequest& request)
+      : sink_(sink), request_(request), rejected_(request.rejected_path) {}
 
   absl::StatusOr<ImportResult> Run() {
     FULCRUM_ASSIGN_OR_RETURN(
@@ -65,7 +66,7 @@ class Import {
     FULCRUM_RETURN_IF_ERROR(Send());
     if (file.is_csv) FULCRUM_RETURN_IF_ERROR(NoteUnreadableLines(&file.connection));
     FULCRUM_RETURN_IF_ERROR(rejected_.Close());
-    FULCRUM_RETURN_IF_ERROR(store_->Flush());
+    FULCRUM_RETURN_IF_ERROR(sink_.flush());
     if (request_.progress) request_.progress(result_.rows);
     return result_;
   }
@@ -93,11 +94,15 @@ class Import {
   absl::Status AddRow(const ImportRow& row, RowImporter* importer) {
     ++result_.rows;
     // A batch was received at one instant.
-    const int64_t received_ms = importer->ReceivedMs(row).value_or(request_.received_ms);
-    if (batch_.size() >= kBatchItems || (batch_.size() > 0 && received_ms != received_ms_)) {
+    const std::optional<int64_t> said_ms = importer->ReceivedMs(row);
+    const int64_t received_ms = said_ms.value_or(request_.received_ms);
+    const bool other = received_ms != received_ms_ || said_ms.has_value() != history_;
+    if (batch_.size() >= kBatchItems || batch_.payload().size() >= kBatchBytes ||
+        (batch_.size() > 0 && other)) {
       FULCRUM_RETURN_IF_ERROR(Send());
     }
     received_ms_ = received_ms;
+    history_ = said_ms.has_value();
     const std::optional<std::string> why = importer->Add(row, &batch_);
     if (!why) return absl::OkStatus();
     ++result_.rejected;
@@ -116,11 +121,12 @@ class Import {
                                 .body_hash = hash,
                                 .payload = batch_.payload(),
                                 .items = batch_.size(),
-                                .received_ms = received_ms_};
-    absl::StatusOr<AppendResult> sent = store_->Append(request);
+                                .received_ms = received_ms_,
+                                .history = history_};
+    absl::StatusOr<AppendResult> sent = sink_.append(request);
     while (sent.status().code() == absl::StatusCode::kResourceExhausted) {
-      FULCRUM_RETURN_IF_ERROR(store_->Flush());
-      sent = store_->Append(request);
+      FULCRUM_RETURN_IF_ERROR(sink_.flush());
+      sent = sink_.append(request);
     }
     FULCRUM_RETURN_IF_ERROR(sent.status());
     result_.accepted += batch_.size();
@@ -153,19 +159,27 @@ class Import {
     return chunk.is_null(column, row) ? "" : std::string(chunk.text(column, row));
   }
 
-  Store* const store_;
+  const ImportSink& sink_;
   const ImportRequest& request_;
   RejectedRows rejected_;
   ImportResult result_;
   BatchBuilder batch_;
   int64_t received_ms_ = 0;
+  bool history_ = false;  // The rows say when they were received.
   int64_t batches_ = 0;
 };
 
 }  // namespace
 
+absl::StatusOr<ImportResult> ImportFile(const ImportSink& sink, const ImportRequest& request) {
+  return Import(sink, request).Run();
+}
+
 absl::StatusOr<ImportResult> ImportFile(Store* store, const ImportRequest& request) {
-  return Import(store, request).Run();
+  return ImportFile(
+      ImportSink{.append = [store](const AppendRequest& batch) { return store->Append(batch); },
+                 .flush = [store] { return store->Flush(); }},
+      request);
 }
 
 }  // namespace fulcrum::store

@@ -35,8 +35,8 @@ struct ImportRequest {
   std::string table;               // duckdb.
   std::string unit_kind = "user";  // Where no column says it.
   std::string anonymous_kind = "device";
-  std::string rejected_path;                   // A CSV file to make: row, reason, data. "" = none.
-  int64_t received_ms = 0;                     // Of rows without a column `received`.
+  std::string rejected_path;  // A CSV file to make: row, reason, data. "" = none.
+  int64_t received_ms = 0;    // Of rows without a column `received`, and the latest it may say.
   std::function<void(int64_t rows)> progress;  // Now and then; may be empty.
 };
 
@@ -48,8 +48,16 @@ struct ImportResult {
   int64_t replayed = 0;
 };
 
+// Where batches go: a store, or a server that holds one.
+struct ImportSink {
+  // ResourceExhausted: called again after flush().
+  std::function<absl::StatusOr<AppendResult>(const AppendRequest&)> append;
+  std::function<absl::Status()> flush;  // Waits until there is room.
+};
+
 // InvalidArgument: a column is missing. NotFound: no such file. Whatever was accepted before an
 // error stays; importing the same file again does not count it twice (while batch ids are kept).
+absl::StatusOr<ImportResult> ImportFile(const ImportSink& sink, const ImportRequest& request);
 absl::StatusOr<ImportResult> ImportFile(Store* store, const ImportRequest& request);
 
 }  // namespace fulcrum::store

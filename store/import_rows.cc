@@ -172,9 +172,12 @@ std::optional<std::string> RowImporter::ReadTime(const ImportRow& row, int64_t* 
   const std::optional<int64_t> ms = ParseImportTime(text);
   if (!ms) return "ts " + Quote(text) + " is not a time between 2000 and 2200";
   *ts_ms = *ms;
-  const std::string_view received = Cell(row, "received");
-  if (!received.empty() && !ParseImportTime(received)) {
-    return "received " + Quote(received) + " is not a time between 2000 and 2200";
+  if (const std::string_view received = Cell(row, "received"); !received.empty()) {
+    const std::optional<int64_t> received_ms = ParseImportTime(received);
+    if (!received_ms) return "received " + Quote(received) + " is not a time between 2000 and 2200";
+    if (request_.received_ms > 0 && *received_ms > request_.received_ms) {
+      return "received " + Quote(received) + " is in the future";
+    }
   }
   if (!Cell(row, "extra").empty()) {
     return "its column extra holds properties beyond those that have columns; give each a column";

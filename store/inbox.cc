@@ -112,15 +112,38 @@ absl::Status Inbox::OpenFiles() {
       first_sequence_, writer_.QueryInt("SELECT ifnull(min(sequence), " + std::to_string(last + 1) +
                                         ") FROM inbox"));
   removed_through_ = first_sequence_ - 1;
-  FULCRUM_ASSIGN_OR_RETURN(latest_received_ms_,
-                           writer_.QueryInt("SELECT ifnull((SELECT received_ms FROM batch_ids "
-                                            "ORDER BY sequence DESC LIMIT 1), 0)"));
+  FULCRUM_RETURN_IF_ERROR(ReadReceived());
   FULCRUM_ASSIGN_OR_RETURN(reader_, sqlite::Connection::Open(options_.path, kFlags));
   FULCRUM_RETURN_IF_ERROR(reader_.Execute("PRAGMA wal_autocheckpoint=0"));
   FULCRUM_ASSIGN_OR_RETURN(checkpointer_, sqlite::Connection::Open(options_.path, kFlags));
   return checkpointer_.Execute(options_.unsafe_without_sync
                                    ? "PRAGMA wal_autocheckpoint=0; PRAGMA synchronous=OFF"
                                    : "PRAGMA wal_autocheckpoint=0; PRAGMA synchronous=FULL");
+}
+
+// A report may have been made of what there is, so what comes now is later than all of it.
+absl::Status Inbox::ReadReceived() {
+  const auto kept = [&](const std::string& key) {
+    return "(SELECT CAST(value AS INTEGER) FROM meta WHERE key='" + key + "')";
+  };
+  FULCRUM_ASSIGN_OR_RETURN(
+      latest_received_ms_,
+      writer_.QueryInt("SELECT max(ifnull(" + kept("latest_received_ms") +
+                       ", 0), ifnull((SELECT max(received_ms) FROM inbox), 0), "
+                       "ifnull((SELECT received_ms FROM batch_ids ORDER BY sequence DESC LIMIT 1), "
+                       "0))"));
+  FULCRUM_ASSIGN_OR_RETURN(history_sequence_,
+                           writer_.QueryInt("SELECT ifnull(" + kept("history_sequence") + ", 0)"));
+  // A file that does not say it yet holds live batches only.
+  FULCRUM_ASSIGN_OR_RETURN(live_floor_ms_,
+                           writer_.QueryInt("SELECT max(ifnull(" + kept("live_received_ms") + ", " +
+                                            std::to_string(latest_received_ms_) +
+                                            "), ifnull((SELECT max(received_ms) FROM inbox "
+                                            "WHERE sequence > " +
+                                            std::to_string(history_sequence_) + "), 0))"));
+  ++latest_received_ms_;
+  if (live_floor_ms_ > 0) ++live_floor_ms_;
+  return absl::OkStatus();
 }
 
 Inbox::~Inbox() {
@@ -165,6 +188,27 @@ absl::StatusOr<AppendResult> Inbox::Append(const AppendRequest& request) {
   return result;
 }
 
+absl::StatusOr<int64_t> Inbox::Freeze(int64_t now_ms) {
+  int64_t as_of_ms = 0;
+  // On the writer's thread: before or after each batch, never during.
+  FULCRUM_RETURN_IF_ERROR(Submit([&] {
+    as_of_ms = std::max(now_ms, latest_received_ms_);
+    live_floor_ms_ = std::max(live_floor_ms_, as_of_ms + 1);
+    return absl::OkStatus();
+  }));
+  return as_of_ms;
+}
+
+int64_t Inbox::ReceivedMs(const AppendRequest& request) {
+  int64_t received_ms = std::max(request.received_ms, live_floor_ms_);
+  if (!request.history) {
+    received_ms = std::max(received_ms, latest_received_ms_);
+    live_floor_ms_ = received_ms;
+  }
+  latest_received_ms_ = std::max(latest_received_ms_, received_ms);
+  return received_ms;
+}
+
 absl::Status Inbox::InsertBatch(const AppendRequest& request, uint64_t checksum,
                                 AppendResult* result) {
   Statements& sql = *statements_;
@@ -188,23 +232,36 @@ absl::Status Inbox::InsertBatch(const AppendRequest& request, uint64_t checksum,
     }
   }
   const int64_t sequence = next_sequence_;
+  const int64_t received_ms = ReceivedMs(request);
   sql.insert_batch.Bind(1, sequence);
-  sql.insert_batch.Bind(2, request.received_ms);
+  sql.insert_batch.Bind(2, received_ms);
   sql.insert_batch.Bind(3, request.items);
   sql.insert_batch.Bind(4, static_cast<int64_t>(checksum));
   sql.insert_batch.BindBlob(5, request.payload);
   FULCRUM_RETURN_IF_ERROR(sql.insert_batch.Run());
   if (!key.empty()) {
     sql.insert_batch_id.Bind(1, sequence);
-    sql.insert_batch_id.Bind(2, request.received_ms);
+    // Kept from now on, also where the rows are of long ago.
+    sql.insert_batch_id.Bind(2, latest_received_ms_);
     sql.insert_batch_id.BindBlob(3, key);
     sql.insert_batch_id.Bind(4, static_cast<int64_t>(request.body_hash));
     FULCRUM_RETURN_IF_ERROR(sql.insert_batch_id.Run());
   }
+  if (request.history) {
+    history_sequence_ = sequence;
+    FULCRUM_RETURN_IF_ERROR(KeepReceived());
+  }
   ++next_sequence_;
-  latest_received_ms_ = std::max(latest_received_ms_, request.received_ms);
   result->sequence = sequence;
   return absl::OkStatus();
+}
+
+absl::Status Inbox::KeepReceived() {
+  sqlite::Statement& keep = statements_->keep_received;
+  keep.Bind(1, live_floor_ms_);
+  keep.Bind(2, latest_received_ms_);
+  keep.Bind(3, history_sequence_);
+  return keep.Run();
 }
 
 void Inbox::WriterLoop() {
@@ -283,6 +340,7 @@ absl::Status Inbox::RemoveSome(bool idle) {
   // Numbers are never given twice, also when no batch is left to tell the last one.
   sql.set_last_sequence.Bind(1, through);
   FULCRUM_RETURN_IF_ERROR(sql.set_last_sequence.Run());
+  FULCRUM_RETURN_IF_ERROR(KeepReceived());
   removed_through_ = through;
   return absl::OkStatus();
 }

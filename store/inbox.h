@@ -59,6 +59,7 @@ class Inbox {
   Inbox& operator=(const Inbox&) = delete;
 
   absl::StatusOr<AppendResult> Append(const AppendRequest& request);
+  absl::StatusOr<int64_t> Freeze(int64_t now_ms);  // See Store::Freeze.
   absl::StatusOr<int64_t> AppendControl(const core::ControlRecord& record);
   absl::StatusOr<std::vector<core::ControlRecord>> ReadControls();
   absl::Status PutSticky(std::string_view experiment, std::string_view unit,
@@ -110,6 +111,9 @@ class Inbox {
   void RunGroup(const std::vector<Task*>& group);
   absl::Status Commit(const std::vector<Task*>& group);
   absl::Status RemoveSome(bool idle);
+  absl::Status ReadReceived();
+  absl::Status KeepReceived();
+  int64_t ReceivedMs(const AppendRequest& request);
   absl::Status InsertBatch(const AppendRequest& request, uint64_t checksum, AppendResult* result);
   void FinishCheckpoint();
   void CheckpointLoop();
@@ -123,9 +127,11 @@ class Inbox {
   // The writer's.
   sqlite::Connection writer_;
   std::unique_ptr<Statements> statements_;
-  int64_t next_sequence_ = 1;    // Of the open transaction.
-  int64_t removed_through_ = 0;  // Every batch up to here is gone.
-  int64_t latest_received_ms_ = 0;
+  int64_t next_sequence_ = 1;       // Of the open transaction.
+  int64_t removed_through_ = 0;     // Every batch up to here is gone.
+  int64_t latest_received_ms_ = 0;  // Of any batch.
+  int64_t live_floor_ms_ = 0;       // Nothing is received before: of live batches and Freeze().
+  int64_t history_sequence_ = 0;    // The last batch of history.
 
   sqlite::Connection reader_;  // The loader's.
   sqlite::Statement read_after_;

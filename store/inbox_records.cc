@@ -27,6 +27,9 @@ absl::Status Inbox::PrepareStatements() {
       {&statements_->find_batch, "SELECT sequence, body_hash FROM batch_ids WHERE key=?1"},
       {&statements_->insert_batch, "INSERT INTO inbox VALUES(?1, ?2, ?3, ?4, ?5)"},
       {&statements_->insert_batch_id, "INSERT INTO batch_ids VALUES(?1, ?2, ?3, ?4)"},
+      {&statements_->keep_received,
+       "INSERT OR REPLACE INTO meta VALUES('live_received_ms', ?1), ('latest_received_ms', ?2), "
+       "('history_sequence', ?3)"},
       {&statements_->set_last_sequence, "UPDATE meta SET value=?1 WHERE key='last_sequence'"},
       {&statements_->remove_loaded, "DELETE FROM inbox WHERE sequence<=?1"},
       // Only the oldest are looked at: the table is never scanned.

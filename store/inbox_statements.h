@@ -12,6 +12,7 @@ struct Inbox::Statements {
   sqlite::Statement insert_batch;
   sqlite::Statement insert_batch_id;
   sqlite::Statement set_last_sequence;
+  sqlite::Statement keep_received;
   sqlite::Statement remove_loaded;
   sqlite::Statement forget_batch_ids;
   sqlite::Statement copy_aside;

@@ -27,7 +27,11 @@ struct AppendRequest {
   uint64_t body_hash = 0;     // Same batch_id with another body_hash is AlreadyExists.
   std::string_view payload;   // BatchBuilder::payload().
   int64_t items = 0;
-  int64_t received_ms = 0;    // The server's clock: as-of and maturity stand on it.
+  // The server's clock: as-of and maturity stand on it. What arrives alive is never received before
+  // what arrived earlier, nor by an instant that was frozen: it is moved up to that.
+  int64_t received_ms = 0;
+  // Rows of the past with the time they were received then: kept, but not before anything live.
+  bool history = false;
 };
 
 struct AppendResult {
@@ -93,12 +97,17 @@ class Store {
   virtual absl::Status PutDefinition(const DefinitionRecord& record) = 0;
   virtual absl::StatusOr<std::vector<DefinitionRecord>> ReadDefinitions() = 0;
 
+  // The instant that a report made now stands for: `now_ms`, or when the last thing was received
+  // where that is later. From here on nothing is received by then, whatever is under way: what a
+  // report shows as of that instant, it shows for ever. Call it before Run().
+  virtual absl::StatusOr<int64_t> Freeze(int64_t now_ms) = 0;
+
   // Runs a plan on everything received at or before plan.as_of_ms. Flushes the loader first, so
   // what was acknowledged before the call is in the answer.
   virtual absl::StatusOr<PlanResult> Run(const Plan& plan) = 0;
 
   virtual absl::StatusOr<std::vector<UnitSighting>> Unit(std::string_view kind,
-                                                        std::string_view id) = 0;
+                                                         std::string_view id) = 0;
 
   // A report's numbers for the analysts' `results` view.
   struct ResultRow {
@@ -117,9 +126,9 @@ class Store {
 };
 
 struct EmbeddedOptions {
-  std::string directory;           // Holds inbox.sqlite, fulcrum.duckdb and a lock file.
-  std::string duckdb_path;         // "" = directory/fulcrum.duckdb.
-  bool read_only = false;          // `report`, `export` without a server.
+  std::string directory;    // Holds inbox.sqlite, fulcrum.duckdb and a lock file.
+  std::string duckdb_path;  // "" = directory/fulcrum.duckdb.
+  bool read_only = false;   // `report`, `export` without a server.
   int64_t max_backlog_bytes = 256LL << 20;
   int64_t duckdb_memory_bytes = 2LL << 30;
   int64_t loader_memory_bytes = 1LL << 30;  // Dictionaries, first exposures, recent ids.
@@ -133,16 +142,16 @@ absl::StatusOr<std::unique_ptr<Store>> OpenEmbedded(const EmbeddedOptions& optio
 // --- Data on files (`fulcrum analyze`), no store needed -----------------------------------------
 
 struct FileSource {
-  std::string path;            // CSV, Parquet or DuckDB; globs allowed for the first two.
-  std::string format;          // csv | parquet | duckdb | "" = by extension.
-  std::string table;           // duckdb.
+  std::string path;    // CSV, Parquet or DuckDB; globs allowed for the first two.
+  std::string format;  // csv | parquet | duckdb | "" = by extension.
+  std::string table;   // duckdb.
   bool per_event = false;
   std::string arm_column;
-  std::string unit_column;     // per_event; optional per unit.
-  std::string event_column;    // per_event.
-  std::string exposure_event;  // per_event: the event name that is the exposure.
-  std::string time_column;     // per_event; timestamps or Unix milliseconds.
-  std::string value_column;    // per_event, optional.
+  std::string unit_column;                  // per_event; optional per unit.
+  std::string event_column;                 // per_event.
+  std::string exposure_event;               // per_event: the event name that is the exposure.
+  std::string time_column;                  // per_event; timestamps or Unix milliseconds.
+  std::string value_column;                 // per_event, optional.
   std::map<std::string, std::string> arms;  // Data value -> Arm::key; empty = the same text.
 };
 
