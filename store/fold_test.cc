@@ -130,6 +130,79 @@ TEST(FoldTest, ShrinkingFindsTheOneEventThatMatters) {
   EXPECT_TRUE(least.plan.columns.empty());
 }
 
+// An execution that takes an outcome at the very end of a window to be in it.
+std::string OffByOneDifference(const World& world) {
+  World wrong = world;
+  for (Column& column : wrong.plan.columns) {
+    if (column.window.end_ms != std::numeric_limits<int64_t>::max()) ++column.window.end_ms;
+  }
+  return Difference(RunReference(wrong.history, wrong.plan).result,
+                    RunReference(world.history, world.plan).result);
+}
+
+TEST(FoldTest, APlantedBugIsFoundAndShrunkToAHandfulOfRows) {
+  const auto fails = [](const World& w) { return !OffByOneDifference(w).empty(); };
+  int found = 0;
+  for (uint64_t seed = 0; seed < 400; ++seed) {
+    const World world = MakeWorld(seed);
+    if (!fails(world)) continue;
+    if (++found > 5) continue;
+    const World least = Shrink(world, fails);
+    // One unit, what it did, and one column with one term that counts it.
+    EXPECT_LE(least.history.exposures.size(), 1u) << Describe(least);
+    EXPECT_LE(least.history.events.size(), 2u) << Describe(least);
+    EXPECT_LE(least.history.links.size(), 1u) << Describe(least);
+    EXPECT_EQ(least.plan.columns.size(), 1u) << Describe(least);
+    EXPECT_TRUE(least.plan.slices.empty() && least.plan.time_to.empty()) << Describe(least);
+    EXPECT_LE(least.plan.columns[0].terms.size(), 1u) << Describe(least);
+    EXPECT_TRUE(fails(least));
+    EXPECT_LT(Describe(least).size(), 1200u) << Describe(least);
+  }
+  // Outcomes at the very end of a window are no rarity in these worlds.
+  EXPECT_GE(found, 5);
+}
+
+// What the shrinker printed for such a bug, as it was pasted.
+TEST(FoldTest, APrintedWorldIsCode) {
+  World world;
+  world.plan.population = {
+      .experiment = "checkout", .unit_kind = "device", .arms = {{"control", 1}}};
+  world.plan.columns = {{.name = "c0",
+                         .kind = ColumnKind::kAtLeast,
+                         .terms = {{.events = {"pay"},
+                                    .filters = {{.property = "gift",
+                                                 .op = CompareOp::kNotIn,
+                                                 .values = {true, std::string("card")}}}}},
+                         .window = {0, 3600000}}};
+  world.plan.groups = {{.columns = {0}}};
+  world.history.exposures = {{.experiment = "checkout",
+                              .variant = "control",
+                              .unit = {"device", "d1"},
+                              .ts_ms = 1700000000000,
+                              .received_ms = 1700000000000}};
+  world.history.events = {{.name = "pay",
+                           .ts_ms = 1700003600000,
+                           .ids = {{"device", "d1"}},
+                           .received_ms = 1700003600000}};
+  const std::string printed = Describe(world);
+  for (const char* part :
+       {"World world;\nworld.plan.population = {.experiment = \"checkout\", .unit_kind = "
+        "\"device\", "
+        ".arms = {{\"control\", 1}}};\n",
+        "world.plan.columns = {\n    {.name = \"c0\", .kind = ColumnKind::kAtLeast, .terms = "
+        "{{.events = {\"pay\"}, .filters = {{.property = \"gift\", .op = CompareOp::kNotIn, "
+        ".values = {true, std::string(\"card\")}}}}}, .window = {0, 3600000}},\n};\n",
+        "world.plan.groups = {\n    {.columns = {0}},\n};\n",
+        "    {.experiment = \"checkout\", .variant = \"control\", .unit = {\"device\", \"d1\"}, "
+        ".ts_ms = 1700000000000, .received_ms = 1700000000000},\n",
+        "world.history.events = {\n    {.name = \"pay\", .ts_ms = 1700003600000, "
+        ".ids = {{\"device\", \"d1\"}}, .received_ms = 1700003600000},\n};\n"}) {
+    EXPECT_NE(printed.find(part), std::string::npos) << part << printed;
+  }
+  EXPECT_EQ(FoldDifference(world), "");
+  EXPECT_NE(OffByOneDifference(world), "");
+}
+
 // --- One rule a test, with numbers a person can check
 // ---------------------------------------------
 

@@ -227,12 +227,13 @@ TEST(Inbox, TheLogStaysBounded) {
   const auto inbox = MustOpen({.path = dir / "inbox.sqlite", .wal_target_bytes = 2 << 20});
   ASSERT_TRUE(inbox->StartAt(0).ok());
   const std::string payload(100'000, 'x');
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 900; ++i) {
     const auto result = Put(inbox.get(), payload);
     ASSERT_TRUE(result.ok());
     inbox->MarkLoaded(result->sequence, static_cast<int64_t>(payload.size()));
   }
-  EXPECT_LT(std::filesystem::file_size(dir / "inbox.sqlite-wal"), 16u << 20);
+  // Of 90 MB; how far the copying lags behind depends on who else wants the processor.
+  EXPECT_LT(std::filesystem::file_size(dir / "inbox.sqlite-wal"), 45u << 20);
   EXPECT_LT(std::filesystem::file_size(dir / "inbox.sqlite"), 16u << 20);
 }
 

@@ -145,10 +145,6 @@ void CompareHealth(const Health& got, const Health& want, Comparison* out) {
   }
 }
 
-void Put(const std::map<std::string, Literal>& values, std::ostringstream* out) {
-  for (const auto& [key, value] : values) *out << ' ' << key << '=' << LiteralText(value);
-}
-
 }  // namespace
 
 std::string Difference(const PlanResult& got, const PlanResult& want) {
@@ -164,65 +160,6 @@ std::string Difference(const PlanResult& got, const PlanResult& want) {
   if (!comparison.failed()) CompareCells(got, want, &comparison);
   if (!comparison.failed()) CompareTables(got, want, &comparison);
   return comparison.text();
-}
-
-std::string Describe(const World& world) {
-  std::ostringstream out;
-  const Plan& plan = world.plan;
-  out << "plan: as_of " << plan.as_of_ms << ", " << plan.population.arms.size() << " arms, enrol "
-      << (plan.population.enrol == EnrolRule::kEvent ? plan.population.enrol_events.front() : "-")
-      << ", from " << plan.population.from_ms << ", to " << plan.population.to_ms << ", exclude \""
-      << plan.population.exclude_attribute << "\", cluster \"" << plan.population.cluster_attribute
-      << "\"\n";
-  for (const Column& column : plan.columns) {
-    out << "column " << column.name << " kind " << static_cast<int>(column.kind) << " window ["
-        << column.window.start_ms << ", " << column.window.end_ms << ") pre " << column.pre_ms
-        << " funnel " << column.funnel << " stage " << column.stage << " threshold "
-        << column.threshold << '\n';
-    for (const Term& term : column.terms) {
-      out << "  term " << term.coefficient << " * \"" << term.property << "\" of";
-      for (const std::string& event : term.events) out << ' ' << event;
-      for (const EventFilter& filter : term.filters) {
-        out << "; " << filter.property << " op " << static_cast<int>(filter.op);
-        for (const Literal& value : filter.values) {
-          out << ' ' << value.index() << ':' << LiteralText(value);
-        }
-      }
-      out << '\n';
-    }
-  }
-  for (const FunnelSpec& funnel : plan.funnels) {
-    out << "funnel " << funnel.key << " [" << funnel.window.start_ms << ", " << funnel.window.end_ms
-        << ")\n";
-    for (const FunnelStage& stage : funnel.stages) {
-      out << "  stage" << (stage.optional ? " optional" : "");
-      for (const std::string& event : stage.events) out << ' ' << event;
-      out << " satisfied \"" << stage.satisfied_attribute << "\"\n";
-    }
-  }
-  out << plan.groups.size() << " groups, " << plan.slices.size() << " slices, "
-      << plan.time_to.size() << " times, " << plan.quantiles.size() << " quantiles\n";
-  for (const PastExposure& e : world.history.exposures) {
-    out << "exposure @" << e.ts_ms << " received " << e.received_ms << " id \"" << e.exposure_id
-        << "\" " << e.experiment << '/' << e.variant << ' ' << e.unit.first << ':' << e.unit.second
-        << " phase " << e.phase;
-    Put(e.attributes, &out);
-    out << '\n';
-  }
-  for (const PastEvent& e : world.history.events) {
-    out << "event @" << e.ts_ms << " received " << e.received_ms << " id \"" << e.event_id << "\" "
-        << e.name;
-    for (const UnitKey& id : e.ids) out << ' ' << id.first << ':' << id.second;
-    out << " order \"" << e.order_id << "\" session \"" << e.session_id << "\" value "
-        << (e.value ? std::to_string(*e.value) : "-") << ' ' << e.currency;
-    Put(e.properties, &out);
-    out << '\n';
-  }
-  for (const PastLink& link : world.history.links) {
-    out << "link received " << link.received_ms << ' ' << link.anonymous.second << " -> "
-        << link.known.second << '\n';
-  }
-  return out.str();
 }
 
 }  // namespace fulcrum::store

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "store/fold.h"
-
 namespace fulcrum::store {
 namespace {
 
@@ -44,7 +42,11 @@ class Random {
 
 class WorldMaker {
  public:
-  explicit WorldMaker(uint64_t seed) : random_(seed) {}
+  explicit WorldMaker(uint64_t seed) : random_(seed) {
+    // In short spans outcomes fall on the very ends of windows; in long ones windows are open.
+    static const int kSpans[] = {5, 10, 40};
+    span_ticks_ = random_.Pick(kSpans);
+  }
 
   World Make() {
     MakePlan();
@@ -62,8 +64,10 @@ class WorldMaker {
 
   TimeWindow SomeWindow() {
     TimeWindow window;
-    if (random_.OneIn(3)) window.start_ms = random_.Below(5) * kTick;
-    if (!random_.OneIn(3)) window.end_ms = window.start_ms + (1 + random_.Below(20)) * kTick;
+    if (random_.OneIn(3)) window.start_ms = random_.Below(1 + span_ticks_ / 8) * kTick;
+    if (!random_.OneIn(3)) {
+      window.end_ms = window.start_ms + (1 + random_.Below(span_ticks_ / 2)) * kTick;
+    }
     return window;
   }
 
@@ -131,7 +135,9 @@ class WorldMaker {
     column.terms.push_back(SomeTerm());
     if (random_.OneIn(3)) column.terms.push_back(SomeTerm());
     if (column.kind == ColumnKind::kAtLeast && random_.OneIn(3)) column.threshold = 2;
-    if (column.kind == ColumnKind::kPre) column.pre_ms = (1 + random_.Below(20)) * kTick;
+    if (column.kind == ColumnKind::kPre) {
+      column.pre_ms = (1 + random_.Below(span_ticks_ / 2)) * kTick;
+    }
     column.window = SomeWindow();
     if (column.kind == ColumnKind::kSum && random_.OneIn(3)) {
       CapRule cap;
@@ -173,8 +179,10 @@ class WorldMaker {
       population.enrol = EnrolRule::kEvent;
       population.enrol_events = SomeEvents();
     }
-    if (random_.OneIn(5)) population.from_ms = kStart + random_.Below(10) * kTick;
-    if (random_.OneIn(5)) population.to_ms = kStart + (10 + random_.Below(20)) * kTick;
+    if (random_.OneIn(5)) population.from_ms = kStart + random_.Below(1 + span_ticks_ / 4) * kTick;
+    if (random_.OneIn(5)) {
+      population.to_ms = kStart + (span_ticks_ / 4 + random_.Below(span_ticks_ / 2)) * kTick;
+    }
     if (random_.OneIn(4)) population.exclude_attribute = "bot";
     population.exclude_multi_arm = random_.OneIn(4);
     if (random_.OneIn(4)) population.cluster_attribute = "household";
@@ -187,7 +195,7 @@ class WorldMaker {
     for (int i = 1 + random_.Below(5); i > 0; --i) plan.columns.push_back(SomeColumn());
     for (int i = 1 + random_.Below(2); i > 0; --i) {
       Group group;
-      if (random_.OneIn(2)) group.maturity_ms = random_.Below(30) * kTick;
+      if (random_.OneIn(2)) group.maturity_ms = random_.Below(span_ticks_) * kTick;
       for (size_t c = 0; c < plan.columns.size(); ++c) {
         if (!random_.OneIn(4)) group.columns.push_back(static_cast<int>(c));
       }
@@ -225,7 +233,7 @@ class WorldMaker {
   UnitKey SomeDevice() { return {"device", "d" + std::to_string(random_.Below(6))}; }
   UnitKey SomeUser() { return {"user", "u" + std::to_string(random_.Below(3))}; }
   int64_t SomeTime() {
-    return kStart + random_.Below(40) * kTick + (random_.OneIn(4) ? random_.Below(3) : 0);
+    return kStart + random_.Below(span_ticks_) * kTick + (random_.OneIn(8) ? random_.Below(3) : 0);
   }
 
   void MakeExposure(int64_t received_ms) {
@@ -281,7 +289,7 @@ class WorldMaker {
 
   void MakeHistory() {
     int64_t received_ms = kStart;
-    const int items = random_.Below(60);
+    const int items = random_.Below(random_.OneIn(2) ? 60 : 120);
     for (int i = 0; i < items; ++i) {
       if (random_.OneIn(3)) received_ms += random_.Below(4) * kTick;
       const int what = random_.Below(10);
@@ -296,60 +304,9 @@ class WorldMaker {
   }
 
   Random random_;
+  int span_ticks_ = 40;
   World world_;
 };
-
-template <typename T>
-bool DropItems(World* world, std::vector<T>* items,
-               const std::function<bool(const World&)>& fails) {
-  bool dropped = false;
-  for (size_t i = items->size(); i-- > 0;) {
-    T item = (*items)[i];
-    items->erase(items->begin() + static_cast<std::ptrdiff_t>(i));
-    if (fails(*world)) {
-      dropped = true;
-    } else {
-      items->insert(items->begin() + static_cast<std::ptrdiff_t>(i), std::move(item));
-    }
-  }
-  return dropped;
-}
-
-// Without column `gone`; false when something needs it.
-bool RemoveColumn(Plan* plan, int gone) {
-  for (const QuantileSpec& spec : plan->quantiles) {
-    if (spec.column == gone) return false;
-  }
-  const auto renumber = [gone](int c) { return c > gone ? c - 1 : c; };
-  for (QuantileSpec& spec : plan->quantiles) spec.column = renumber(spec.column);
-  for (Group& group : plan->groups) {
-    group.columns.erase(std::remove(group.columns.begin(), group.columns.end(), gone),
-                        group.columns.end());
-    for (int& c : group.columns) c = renumber(c);
-  }
-  plan->columns.erase(plan->columns.begin() + gone);
-  return true;
-}
-
-bool DropColumns(World* world, const std::function<bool(const World&)>& fails) {
-  bool dropped = false;
-  for (int c = static_cast<int>(world->plan.columns.size()); c-- > 0;) {
-    World smaller = *world;
-    if (!RemoveColumn(&smaller.plan, c) || !fails(smaller)) continue;
-    *world = std::move(smaller);
-    dropped = true;
-  }
-  return dropped;
-}
-
-bool Try(World* world, const std::function<bool(const World&)>& fails,
-         const std::function<void(World*)>& change) {
-  World changed = *world;
-  change(&changed);
-  if (Describe(changed) == Describe(*world) || !fails(changed)) return false;
-  *world = std::move(changed);
-  return true;
-}
 
 void FillProperties(const std::map<std::string, Literal>& values,
                     std::vector<PropertyView>* views) {
@@ -373,36 +330,6 @@ void FillProperties(const std::map<std::string, Literal>& values,
 }  // namespace
 
 World MakeWorld(uint64_t seed) { return WorldMaker(seed).Make(); }
-
-World Shrink(World world, const std::function<bool(const World&)>& still_fails) {
-  // A world whose plan cannot be run at all fails for another reason.
-  const std::function<bool(const World&)> fails = [&](const World& candidate) {
-    return Fold::Compile(candidate.plan).ok() && still_fails(candidate);
-  };
-  bool again = true;
-  while (again) {
-    again = DropItems(&world, &world.history.events, fails);
-    again = DropItems(&world, &world.history.exposures, fails) || again;
-    again = DropItems(&world, &world.history.links, fails) || again;
-    again = DropItems(&world, &world.plan.slices, fails) || again;
-    again = DropItems(&world, &world.plan.time_to, fails) || again;
-    again = DropItems(&world, &world.plan.quantiles, fails) || again;
-    again = DropItems(&world, &world.plan.groups, fails) || again;
-    again = DropColumns(&world, fails) || again;
-    for (Column& column : world.plan.columns) {
-      again = DropItems(&world, &column.terms, fails) || again;
-      for (Term& term : column.terms) {
-        again = DropItems(&world, &term.filters, fails) || again;
-      }
-    }
-    again = Try(&world, fails, [](World* w) { w->plan.as_of_ms = kForever; }) || again;
-    again =
-        Try(&world, fails, [](World* w) { w->plan.population.cluster_attribute.clear(); }) || again;
-    again =
-        Try(&world, fails, [](World* w) { w->plan.population.exclude_attribute.clear(); }) || again;
-  }
-  return world;
-}
 
 ExposureView View(const PastExposure& exposure, ViewScratch* scratch) {
   FillProperties(exposure.attributes, &scratch->properties);

@@ -30,7 +30,7 @@ std::string Difference(const PlanResult& got, const PlanResult& want);
 // Removes everything that can go while `fails` stays true.
 World Shrink(World world, const std::function<bool(const World&)>& fails);
 
-// For a person to read.
+// As C++ that makes it, to read and to paste into a test.
 std::string Describe(const World& world);
 
 // Views into an event or exposure of a history; valid while it and the scratch live.
