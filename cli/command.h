@@ -32,6 +32,7 @@ void AddDiff(CLI::App* program, Run* run);
 void AddExplain(CLI::App* program, Run* run);
 void AddAssign(CLI::App* program, Run* run);
 void AddImport(CLI::App* program, Run* run);
+void AddPlan(CLI::App* program, Run* run);
 void AddReport(CLI::App* program, Run* run);
 void AddAnalyze(CLI::App* program, Run* run);
 void AddExport(CLI::App* program, Run* run);

@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
   fulcrum::cli::AddDiff(&program, &run);
   fulcrum::cli::AddExplain(&program, &run);
   fulcrum::cli::AddAssign(&program, &run);
+  fulcrum::cli::AddPlan(&program, &run);
   fulcrum::cli::AddReport(&program, &run);
   fulcrum::cli::AddAnalyze(&program, &run);
   fulcrum::cli::AddExport(&program, &run);

@@ -243,6 +243,12 @@ void DispatchRest(AppState& state, Route route, std::string_view parameter, cons
                           response);
     case Route::kReload:
       return ReloadRoute(state, now_ms, response);
+    case Route::kImport:
+      return ImportBatch(state, request, now_ms, response);
+    case Route::kExport:
+      return ExportData(state, request, response);
+    case Route::kHistory:
+      return ShowHistory(state, request, response);
     case Route::kAudit:
       return ShowAudit(state, request, response);
     case Route::kClock:

@@ -40,6 +40,8 @@ struct AppOptions {
   // JSON: {"keys": [{"name", "key", "scopes": ["client" | "server" | "read" | "admin"],
   // "requests_per_second"?}]}. "" = no keys: everyone may do everything, so loopback only.
   std::string keys_file;
+  // Where exports are written, a directory each, below the data directory; "" = none are made.
+  std::string data_dir;
   Limits limits;
   // One line without a newline; called from any thread. Empty = stderr.
   std::function<void(std::string_view)> log;

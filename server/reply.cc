@@ -58,6 +58,7 @@ void ReplyStatus(const absl::Status& status, Response* response) {
     case absl::StatusCode::kNotFound:
       return ReplyError(404, "NOT_FOUND", details, response);
     case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kFailedPrecondition:
       return ReplyError(409, "CONFLICT", details, response);
     case absl::StatusCode::kResourceExhausted:
       return ReplyBusy(503, "BUSY", details, 1, response);

@@ -59,6 +59,7 @@ class ServerImpl : public Server {
     app.store = store_.get();
     app.clock = clock_.get();
     app.keys_file = options_.keys_file;
+    app.data_dir = options_.data_dir;
     app.limits = options_.limits;
     app.limits.max_long_polls = options_.max_streams;
     app.log = options_.log;

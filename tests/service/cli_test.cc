@@ -20,7 +20,7 @@ TEST(Cli, HelpHasAnExampleForEverySubcommand) {
   const Outcome all = RunProgram({"--help"});
   EXPECT_EQ(all.exit_code, 0);
   for (const char* command : {"serve", "validate", "diff", "explain", "assign", "report", "analyze",
-                              "export", "import", "stats", "simulate"}) {
+                              "plan", "export", "import", "stats", "simulate"}) {
     EXPECT_THAT(all.out, HasSubstr(command));
     const Outcome one = RunProgram({command, "--help"});
     EXPECT_EQ(one.exit_code, 0) << command;
