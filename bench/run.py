@@ -160,8 +160,17 @@ def bench_report():
     subprocess.run([BIN / "report_bench"], check=True)
 
 
+def bench_sdk():
+    say("== sdk: the C++ client beside core::Decide; WebAssembly beside the C library")
+    subprocess.run([BIN / "client_bench", "--benchmark_repetitions=5",
+                    "--benchmark_report_aggregates_only=true",
+                    "--benchmark_enable_random_interleaving=true"], check=True)
+    subprocess.run(["node", "bench/wasm_bench.mjs", BIN / "fulcrum.wasm", BIN / "vectors_bench"],
+                   check=True)
+
+
 BENCHES = {"decide": bench_decide, "ofrep": bench_ofrep, "ingest": bench_ingest,
-           "report": bench_report}
+           "report": bench_report, "sdk": bench_sdk}
 
 
 def main():

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // One decision through the C ABI, averaged over the golden vectors, contexts ready in memory: what
 // bench/wasm_bench.mjs measures of the WebAssembly module, on the same cases.
-//   build/bin/vectors_bench          prints one number, nanoseconds a decision
+//   build/bin/vectors_bench [ROUNDS]     prints one number, nanoseconds a decision; median of 15
+//                                        rounds unless told
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -58,7 +60,8 @@ std::unique_ptr<Call> Prepare(const fulcrum_snapshot* snapshot, const vectors::C
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  const int rounds_wanted = argc > 1 ? std::max(1, std::atoi(argv[1])) : 15;
   std::vector<std::unique_ptr<vectors::File>> files;  // own the texts of the calls
   std::vector<std::unique_ptr<Call>> calls;
   for (const auto& entry : std::filesystem::directory_iterator("tests/vectors")) {
@@ -74,7 +77,7 @@ int main() {
     for (const auto& one : files.back()->cases) calls.push_back(Prepare(snapshot, one));
   }
   std::vector<double> rounds;
-  for (int round = 0; round < 15; ++round) {
+  for (int round = 0; round < rounds_wanted; ++round) {
     constexpr int kRepeats = 300;
     const auto begin = std::chrono::steady_clock::now();
     for (int i = 0; i < kRepeats; ++i) {

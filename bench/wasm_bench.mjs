@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the WebAssembly module takes for a decision, beside the native library on the same golden
-// vectors: the call alone with the context ready in memory, and with marshalling from JavaScript.
+// vectors: the call alone with the context ready in memory; with a decision read back into an
+// object, for a context prepared once and asked again; and with marshalling from a JavaScript object
+// in every call.
 //   node bench/wasm_bench.mjs build/bin/fulcrum.wasm build/bin/vectors_bench
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -8,7 +10,7 @@ import { load } from '../sdk/wasm/fulcrum.mjs';
 
 const [modulePath, nativePath] = process.argv.slice(2);
 const ROUNDS = 15;
-const REPEATS = 100;
+const REPEATS = 60;
 const DECISION_BYTES = 40;
 
 const module = await load(fs.readFileSync(modulePath));
@@ -28,35 +30,37 @@ for (const name of fs.readdirSync('tests/vectors').filter((file) => file.endsWit
       })),
       priors: one.context.priors,
     };
-    // A scratch block of its own for every context, so that all stay in memory.
-    module.scratch = { at: 0, size: 0, used: 0 };
-    const at = snapshot.putContext(context, 64);
-    const out = module.take(DECISION_BYTES);
-    module.memory.setUint32(out, DECISION_BYTES, true);
+    const prepared = snapshot.prepare(context);
+    const out = prepared.at - DECISION_BYTES;
     const index = snapshot.experiments.get(one.experiment) ?? -1;
-    calls.push({ snapshot, experiment: one.experiment, context, at, out, index });
+    calls.push({ snapshot, experiment: one.experiment, context, prepared, out, index });
   }
 }
-module.scratch = { at: 0, size: 0, used: 0 };
 
-function median(run) {
-  const rounds = [];
-  for (let round = 0; round < ROUNDS; ++round) {
-    const begin = process.hrtime.bigint();
-    for (let i = 0; i < REPEATS; ++i) for (const call of calls) run(call);
-    rounds.push(Number(process.hrtime.bigint() - begin) / (REPEATS * calls.length));
-  }
-  return rounds.sort((a, b) => a - b)[ROUNDS >> 1];
+function time(run) {
+  const begin = process.hrtime.bigint();
+  for (let i = 0; i < REPEATS; ++i) for (const call of calls) run(call);
+  return Number(process.hrtime.bigint() - begin) / (REPEATS * calls.length);
 }
 
 const decide = module.exports.fulcrum_decide;
-const alone = median((call) => decide(call.snapshot.pointer, call.index, call.at, call.out));
-const marshalled = median((call) => call.snapshot.decide(call.experiment, call.context));
-const native = Number(execFileSync(nativePath, { encoding: 'utf8' }));
-function line(what, ns) {
-  const ratio = (ns / native).toFixed(2);
-  console.log(`${what.padEnd(34)} ${ns.toFixed(0).padStart(6)} ns  ${ratio} x native`);
+const ways = {
+  'native, C ABI': () => Number(execFileSync(nativePath, ['1'], { encoding: 'utf8' })),
+  'WebAssembly, context in memory': () =>
+    time((call) => decide(call.snapshot.pointer, call.index, call.prepared.at, call.out)),
+  'WebAssembly, prepared context': () =>
+    time((call) => call.snapshot.decide(call.experiment, call.prepared)),
+  'WebAssembly, from a JavaScript object': () =>
+    time((call) => call.snapshot.decide(call.experiment, call.context)),
+};
+const rounds = Object.fromEntries(Object.keys(ways).map((name) => [name, []]));
+for (let round = 0; round < ROUNDS; ++round) {
+  for (const [name, measure] of Object.entries(ways)) rounds[name].push(measure());
 }
-line('native, C ABI', native);
-line('WebAssembly, context in memory', alone);
-line('WebAssembly, from JavaScript', marshalled);
+const median = (list) => list.sort((a, b) => a - b)[list.length >> 1];
+const native = median(rounds['native, C ABI']);
+for (const [name, list] of Object.entries(rounds)) {
+  const ns = median(list);
+  const ratio = (ns / native).toFixed(2);
+  console.log(`${name.padEnd(38)} ${ns.toFixed(0).padStart(6)} ns  ${ratio} x native`);
+}

@@ -5,7 +5,7 @@ set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-if(NOT CMAKE_BUILD_TYPE)
+if(NOT CMAKE_BUILD_TYPE AND PROJECT_IS_TOP_LEVEL)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
 # Assertions stay on in release builds: they guard invariants, and none sits on a hot path.
@@ -19,7 +19,7 @@ if(FULCRUM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 add_library(fulcrum_options INTERFACE)
-target_include_directories(fulcrum_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_include_directories(fulcrum_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(fulcrum_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor
   -Wno-missing-field-initializers)
 if(FULCRUM_WERROR)
@@ -40,5 +40,5 @@ endif()
 
 # The program finds libduckdb.so beside itself, wherever it is copied to.
 set(CMAKE_BUILD_RPATH_USE_ORIGIN ON)
-set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 set(CMAKE_INSTALL_RPATH "$ORIGIN:$ORIGIN/../lib")

@@ -9,6 +9,22 @@ function(fulcrum_third_party name)
   target_link_libraries(fulcrum_3p_${name} INTERFACE ${ARGN})
 endfunction()
 
+# --- What the SDKs need ----------------------------------------------------------------------------
+find_package(nlohmann_json REQUIRED)
+fulcrum_third_party(json nlohmann_json::nlohmann_json)
+
+pkg_check_modules(httplib REQUIRED IMPORTED_TARGET cpp-httplib)
+fulcrum_third_party(httplib PkgConfig::httplib Threads::Threads)
+
+find_path(XXHASH_INCLUDE xxhash.h REQUIRED)
+fulcrum_third_party(xxhash)
+target_include_directories(fulcrum_3p_xxhash SYSTEM INTERFACE ${XXHASH_INCLUDE})
+
+if(FULCRUM_SDK_ONLY)
+  return()
+endif()
+
+# --- What the program needs ------------------------------------------------------------------------
 find_package(absl REQUIRED)
 fulcrum_third_party(absl absl::status absl::statusor absl::strings absl::str_format
   absl::flat_hash_map absl::flat_hash_set absl::node_hash_map absl::btree absl::time absl::span
@@ -27,21 +43,11 @@ fulcrum_third_party(yaml yaml-cpp)
 find_package(CLI11 REQUIRED)
 fulcrum_third_party(cli11 CLI11::CLI11)
 
-find_package(nlohmann_json REQUIRED)
-fulcrum_third_party(json nlohmann_json::nlohmann_json)
-
 find_package(simdjson REQUIRED)
 fulcrum_third_party(simdjson simdjson::simdjson)
 
-pkg_check_modules(httplib REQUIRED IMPORTED_TARGET cpp-httplib)
-fulcrum_third_party(httplib PkgConfig::httplib Threads::Threads)
-
 pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3)
 fulcrum_third_party(sqlite PkgConfig::sqlite3)
-
-find_path(XXHASH_INCLUDE xxhash.h REQUIRED)
-fulcrum_third_party(xxhash)
-target_include_directories(fulcrum_3p_xxhash SYSTEM INTERFACE ${XXHASH_INCLUDE})
 
 find_package(prometheus-cpp REQUIRED)
 fulcrum_third_party(prometheus prometheus-cpp::core)

@@ -51,8 +51,19 @@ ContextError ProblemOf(const Published& published, ExperimentHandle handle,
   return {};
 }
 
+// The id an exposure is logged under, where it is not the targetingKey: of another unit kind, or a
+// cluster's or region's.
+std::string_view OtherUnit(const core::Snapshot& snapshot, ExperimentHandle handle,
+                           const Decision& decision, const core::Context& context,
+                           core::UnitBuffer* buffer) {
+  if (!decision.is_enrolled()) return {};
+  const std::string_view unit = core::UnitIdOf(snapshot, handle, context, buffer);
+  return unit == context.targeting_key ? std::string_view() : unit;
+}
+
 // What is logged with an exposure, and why the decision is what it is.
-void AppendMetadata(const Decision& decision, std::string_view snapshot_version, std::string* out) {
+void AppendMetadata(const Decision& decision, std::string_view snapshot_version,
+                    std::string_view unit, std::string* out) {
   out->append(",\"metadata\":{\"detail\":\"").append(ReasonName(decision.reason)).append("\"");
   if (decision.has_variant()) {
     out->append(",\"exposure\":").append(decision.is_enrolled() ? "true" : "false");
@@ -65,6 +76,10 @@ void AppendMetadata(const Decision& decision, std::string_view snapshot_version,
     out->append(",\"propensity\":");
     AppendDouble(decision.propensity(), out);
   }
+  if (!unit.empty()) {
+    out->append(",\"unit_id\":");
+    AppendJsonString(unit, out);
+  }
   if (!snapshot_version.empty()) {
     out->append(",\"snapshot\":");
     AppendJsonString(snapshot_version, out);
@@ -73,7 +88,7 @@ void AppendMetadata(const Decision& decision, std::string_view snapshot_version,
 }
 
 void AppendSuccess(const FlagText& text, const Decision& decision,
-                   std::string_view snapshot_version, std::string* out) {
+                   std::string_view snapshot_version, std::string_view unit, std::string* out) {
   out->append(text.head);
   if (decision.has_variant()) {
     out->append(text.variants[static_cast<size_t>(decision.variant)]);
@@ -83,7 +98,7 @@ void AppendSuccess(const FlagText& text, const Decision& decision,
   out->append(",\"reason\":\"")
       .append(OfrepReasonName(ToOfrepReason(decision.reason, decision.has_variant())))
       .append("\"");
-  AppendMetadata(decision, snapshot_version, out);
+  AppendMetadata(decision, snapshot_version, unit, out);
   out->append("}");
 }
 
@@ -153,7 +168,9 @@ void EvaluateFlag(const EvaluationContext& evaluation, std::string_view key, std
   }
   const Decision decision = DecideAndKeep(evaluation, handle, &buffer, &error);
   if (!error.code.empty()) return ReplyProblem(error, key, response);
+  core::UnitBuffer unit_buffer;
   AppendSuccess(published.flags[static_cast<size_t>(handle.index)], decision, snapshot.version(),
+                OtherUnit(snapshot, handle, decision, buffer.context, &unit_buffer),
                 &response->body);
 }
 
@@ -180,7 +197,9 @@ void EvaluateAllFlags(const EvaluationContext& evaluation, std::string_view body
       AppendFailure(text, error, &out);
     } else {
       // Without the snapshot's version: an edit of one experiment is no news to the others.
-      AppendSuccess(text, decision, {}, &out);
+      core::UnitBuffer unit_buffer;
+      AppendSuccess(text, decision, {},
+                    OtherUnit(snapshot, handle, decision, buffer.context, &unit_buffer), &out);
     }
   }
   out += "],\"metadata\":{}";
@@ -229,8 +248,8 @@ void EvaluateVariant(const EvaluationContext& evaluation, std::string_view exper
   if (!error.code.empty()) return ReplyProblem(error, experiment, response);
   std::string& out = response->body;
   AppendSuccess(published.flags[static_cast<size_t>(handle.index)], decision, snapshot.version(),
-                &out);
-  out.pop_back();  // The closing brace: more follows.
+                {}, &out);  // its unit is told below
+  out.pop_back();           // The closing brace: more follows.
   core::UnitBuffer unit_buffer;
   const std::string_view unit = core::UnitIdOf(snapshot, handle, buffer.context, &unit_buffer);
   AppendName("unit", &out);

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The WebAssembly module for JavaScript: the evaluator of the server and of libfulcrum.so. Start at
-// `load`, then `Module.snapshot(bytes)`, then `Snapshot.decide(experiment, context)`.
+// `load`, then `Module.snapshot(bytes)`, then `Snapshot.decide(experiment, context)`. Where many
+// experiments are asked for one context, `Snapshot.prepare(context)` marshals it once:
+// `decide(experiment, prepared)`, and `prepared.free()` in the end.
 //
 // A context is {targetingKey, nowMs, units: [{kind, id}], attributes: [{key, type, value}],
 // priors: [{experiment, variant, phase}]}; whole numbers may be numbers or BigInts. The layouts
 // below are those of sdk/c/fulcrum.h for wasm32, where pointers and sizes take 4 bytes.
+//
+// Not for several threads: a call writes its context into one block that all calls share.
 
 const TYPES = { bool: 0, int: 1, float: 2, string: 3, version: 4, time: 5 };
 const CONTEXT_BYTES = 48;
@@ -14,9 +18,12 @@ const UNIT_BYTES = 16;
 const PRIOR_BYTES = 24;
 const STATUS_REFUSED = 2;
 const LOOP_UNITS = 48; // up to this length a loop is faster than TextEncoder
+const KEYS_KEPT = 2048; // names of attributes, experiments, units: written to memory once
+const KEY_UNITS = 64; // longer ones are not kept
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+const NONE = [];
 
 /** Compiles and starts the module from its bytes. */
 export async function load(bytes) {
@@ -34,74 +41,111 @@ export class Module {
   constructor(exports) {
     this.exports = exports;
     this.reasons = new Map();
-    this.scratch = { at: 0, size: 0, used: 0 };
-    this.reserve(4096);
+    this.keys = new Map();
+    this.bytes = new Uint8Array(0);
+    this.begin = 0; // the block that every call reuses, so that a decision does not allocate
+    this.end = 0;
+    this.used = 0; // where the next text goes
+    this.reserve(1 << 16);
   }
 
-  get memory() {
-    // When the memory grows, its old buffer is detached and the array over it becomes empty.
-    if (this.bytes === undefined || this.bytes.length === 0) {
-      this.view = new DataView(this.exports.memory.buffer);
-      this.bytes = new Uint8Array(this.exports.memory.buffer);
-    }
-    return this.view;
+  /** The memory, after whatever may have made it grow: then the old arrays over it are empty. */
+  refresh() {
+    if (this.bytes.length !== 0) return;
+    const { buffer } = this.exports.memory;
+    this.bytes = new Uint8Array(buffer);
+    this.words = new Uint32Array(buffer);
+    this.reals = new Float64Array(buffer);
+    this.longs = new BigInt64Array(buffer);
   }
 
-  /** One block that every call reuses, so that a decision does not allocate in the module. */
-  reserve(size) {
-    if (size > this.scratch.size) {
-      this.exports.free(this.scratch.at);
-      this.scratch.at = this.exports.malloc(size);
-      this.scratch.size = size;
-      if (this.scratch.at === 0) throw new Error('fulcrum.wasm is out of memory');
-    }
-    this.scratch.used = 0;
-  }
-
-  take(size) {
-    const at = this.scratch.at + this.scratch.used;
-    this.scratch.used += (size + 7) & ~7;
+  allocate(size) {
+    const at = this.exports.malloc(size);
+    if (at === 0) throw new Error('fulcrum.wasm is out of memory');
+    this.refresh();
     return at;
   }
 
-  /** Writes {data, size} at `at` and the text into the scratch block. */
-  putText(at, text) {
-    // Ids and keys are mostly ASCII and short, where a loop beats the encoder.
-    const { bytes, view, scratch } = this;
-    const start = scratch.at + scratch.used;
-    let size = text.length <= LOOP_UNITS ? text.length : -1;
-    for (let i = 0; i < size; ++i) {
-      const unit = text.charCodeAt(i);
-      if (unit >= 0x80) {
-        size = -1;
-        break;
-      }
-      bytes[start + i] = unit;
+  /** Makes the shared block at least this long, and empty. */
+  reserve(size) {
+    if (size > this.end - this.begin) {
+      this.exports.free(this.begin);
+      this.begin = this.allocate(size);
+      this.end = this.begin + size;
     }
-    if (size < 0) size = encoder.encodeInto(text, bytes.subarray(start)).written;
-    scratch.used += (size + 7) & ~7;
-    view.setUint32(at, start, true);
-    view.setUint32(at + 4, size, true);
+    this.refresh();
+    this.used = this.begin;
+  }
+
+  take(size) {
+    const at = this.used;
+    this.used += (size + 7) & ~7;
+    return at;
+  }
+
+  /** Writes {data, size} at word `at` and the text behind what is used. False: there is no room. */
+  putText(at, text) {
+    const start = this.used;
+    const { length } = text;
+    if (start + 3 * length > this.end) return false;
+    const { bytes, words } = this;
+    let size = length;
+    if (length <= LOOP_UNITS) {
+      // Ids and keys are mostly ASCII and short, where a loop beats the encoder.
+      for (let i = 0; i < length; ++i) {
+        const unit = text.charCodeAt(i);
+        if (unit >= 0x80) {
+          size = -1;
+          break;
+        }
+        bytes[start + i] = unit;
+      }
+    } else {
+      size = -1;
+    }
+    if (size < 0) size = encoder.encodeInto(text, bytes.subarray(start, this.end)).written;
+    words[at] = start;
+    words[at + 1] = size;
+    this.used = start + size;
+    return true;
+  }
+
+  /** The same for a name, which is written to memory of its own the first time. */
+  putKey(at, text) {
+    const kept = this.keys.get(text) ?? this.keep(text);
+    if (kept === undefined) return this.putText(at, text);
+    this.words[at] = kept.data;
+    this.words[at + 1] = kept.size;
+    return true;
+  }
+
+  keep(text) {
+    if (this.keys.size >= KEYS_KEPT || text.length > KEY_UNITS) return undefined;
+    const encoded = encoder.encode(text);
+    const kept = { data: this.allocate(encoded.length + 1), size: encoded.length };
+    this.bytes.set(encoded, kept.data);
+    this.keys.set(text, kept);
+    return kept;
   }
 
   text(at) {
-    const data = this.memory.getUint32(at, true);
-    return decoder.decode(this.bytes.subarray(data, data + this.memory.getUint32(at + 4, true)));
+    this.refresh();
+    const data = this.words[at >> 2];
+    return decoder.decode(this.bytes.subarray(data, data + this.words[(at >> 2) + 1]));
   }
 
   /** Throws where the bytes are refused, with the reason. */
   snapshot(bytes) {
-    this.reserve(bytes.length + 512);
-    const data = this.take(bytes.length);
+    const data = this.allocate(bytes.length + 1);
+    this.reserve(512);
     const out = this.take(4);
     const why = this.take(256);
-    this.memory;
     this.bytes.set(bytes, data);
     const status = this.exports.fulcrum_snapshot_load(data, bytes.length, out, why, 256);
-    const pointer = this.memory.getUint32(out, true);
-    if (status === 0) return new Snapshot(this, pointer);
-    const end = this.bytes.indexOf(0, why);
-    const sentence = decoder.decode(this.bytes.subarray(why, end));
+    this.exports.free(data); // the snapshot keeps its own copy
+    this.refresh();
+    if (status === 0) return new Snapshot(this, this.words[out >> 2]);
+    const sentence = decoder.decode(this.bytes.subarray(why, this.bytes.indexOf(0, why)));
     throw new Error(status === STATUS_REFUSED ? sentence : `status ${status}`);
   }
 
@@ -113,6 +157,64 @@ export class Module {
       this.reasons.set(reason, this.text(out));
     }
     return this.reasons.get(reason);
+  }
+
+  /** Writes the context, a decision's place before it. Gives where the context is. */
+  putContext(context) {
+    for (let size = this.end - this.begin; ; size *= 2) {
+      this.reserve(size);
+      const at = this.tryContext(context);
+      if (at !== 0) return at;
+    }
+  }
+
+  /** 0 where there is no room. */
+  tryContext(context) {
+    const { units = NONE, attributes = NONE, priors = NONE, targetingKey = '' } = context;
+    const out = this.begin;
+    const at = out + DECISION_BYTES;
+    const unitsAt = at + CONTEXT_BYTES;
+    const attributesAt = unitsAt + units.length * UNIT_BYTES;
+    const priorsAt = attributesAt + attributes.length * ATTRIBUTE_BYTES;
+    this.used = priorsAt + priors.length * PRIOR_BYTES;
+    if (this.used > this.end) return 0;
+    const { words } = this;
+    words[out >> 2] = DECISION_BYTES;
+    const w = at >> 2;
+    words[w] = CONTEXT_BYTES;
+    words[w + 1] = 0;
+    putInt64(this, at + 8, context.nowMs);
+    if (!this.putText(w + 4, targetingKey)) return 0;
+    words[w + 6] = unitsAt;
+    words[w + 7] = units.length;
+    words[w + 8] = attributesAt;
+    words[w + 9] = attributes.length;
+    words[w + 10] = priorsAt;
+    words[w + 11] = priors.length;
+    for (let i = 0; i < units.length; ++i) {
+      if (!putUnit(this, (unitsAt + i * UNIT_BYTES) >> 2, units[i])) return 0;
+    }
+    for (let i = 0; i < attributes.length; ++i) {
+      if (!putAttribute(this, attributesAt + i * ATTRIBUTE_BYTES, attributes[i])) return 0;
+    }
+    for (let i = 0; i < priors.length; ++i) {
+      if (!putPrior(this, (priorsAt + i * PRIOR_BYTES) >> 2, priors[i])) return 0;
+    }
+    // A name that was kept for the first time may have made the memory grow under this.
+    return this.words === words ? at : 0;
+  }
+}
+
+/** A context in the module's memory. */
+class Prepared {
+  constructor(module, at) {
+    this.module = module;
+    this.at = at;
+  }
+
+  free() {
+    this.module.exports.free(this.at - DECISION_BYTES);
+    this.at = 0;
   }
 }
 
@@ -136,23 +238,41 @@ export class Snapshot {
     this.pointer = 0;
   }
 
+  /** Marshals a context once, for many decisions. */
+  prepare(context) {
+    const module = this.module;
+    const { begin, end } = module;
+    try {
+      module.begin = 0; // a block of its own, which becomes the prepared one
+      module.end = 0;
+      module.reserve(4096);
+      return new Prepared(module, module.putContext(context));
+    } finally {
+      module.begin = begin;
+      module.end = end;
+    }
+  }
+
+  /** `context` is an object, or what `prepare` gave. */
   decide(experiment, context) {
     const module = this.module;
-    const at = this.putContext(context);
-    const out = module.take(DECISION_BYTES);
-    module.view.setUint32(out, DECISION_BYTES, true);
+    module.refresh();
+    const at = context instanceof Prepared ? context.at : module.putContext(context);
+    const out = at - DECISION_BYTES;
     const index = this.experiments.get(experiment) ?? -1;
     const status = module.exports.fulcrum_decide(this.pointer, index, at, out);
     if (status !== 0) throw new Error(`fulcrum_decide: status ${status}`);
-    const view = module.memory;
+    module.refresh();
+    const { words } = module;
+    const w = out >> 2;
     return {
-      variant: view.getInt32(out + 4, true),
-      reason: view.getInt32(out + 8, true),
-      phase: view.getInt32(out + 12, true),
-      propensityPpm: view.getUint32(out + 16, true),
-      detail: view.getInt32(out + 20, true),
-      block: view.getInt32(out + 28, true) * 2 ** 32 + view.getUint32(out + 24, true),
-      isEnrolled: view.getUint32(out + 32, true) === 1,
+      variant: words[w + 1] | 0,
+      reason: words[w + 2] | 0,
+      phase: words[w + 3] | 0,
+      propensityPpm: words[w + 4],
+      detail: words[w + 5] | 0,
+      block: (words[w + 7] | 0) * 2 ** 32 + words[w + 6],
+      isEnrolled: words[w + 8] === 1,
     };
   }
 
@@ -171,95 +291,70 @@ export class Snapshot {
   explain(experiment, context) {
     const module = this.module;
     const size = 1 << 16;
-    const at = this.putContext(context, size + 16);
-    const needed = module.take(4);
-    const lines = module.take(size);
+    const at = module.putContext(context);
+    const needed = module.allocate(4);
+    const lines = module.allocate(size);
     const index = this.experiments.get(experiment) ?? -1;
     const status = module.exports.fulcrum_explain(this.pointer, index, at, lines, size, needed);
+    module.refresh();
+    const written = Math.min(size, module.words[needed >> 2]);
+    const text = decoder.decode(module.bytes.subarray(lines, lines + written));
+    module.exports.free(needed);
+    module.exports.free(lines);
     if (status !== 0) throw new Error(`fulcrum_explain: status ${status}`);
-    const written = Math.min(size, module.memory.getUint32(needed, true));
-    return decoder.decode(module.bytes.subarray(lines, lines + written));
-  }
-
-  /** The context in the module's memory, with room for `more` bytes after it. */
-  putContext(context, more = 0) {
-    const { units = [], attributes = [], priors = [], targetingKey = '' } = context;
-    const module = this.module;
-    module.reserve(roomFor(targetingKey, units, attributes, priors) + more);
-    const at = module.take(CONTEXT_BYTES);
-    const view = module.memory;
-    view.setUint32(at, CONTEXT_BYTES, true);
-    view.setUint32(at + 4, 0, true);
-    putInt64(view, at + 8, context.nowMs);
-    module.putText(at + 16, targetingKey);
-    this.putArray(at + 24, units, UNIT_BYTES, putUnit);
-    this.putArray(at + 32, attributes, ATTRIBUTE_BYTES, putAttribute);
-    this.putArray(at + 40, priors, PRIOR_BYTES, putPrior);
-    return at;
-  }
-
-  putArray(at, items, itemBytes, put) {
-    const start = this.module.take(items.length * itemBytes);
-    this.module.view.setUint32(at, start, true);
-    this.module.view.setUint32(at + 4, items.length, true);
-    for (let i = 0; i < items.length; ++i) put(this.module, start + i * itemBytes, items[i]);
+    return text;
   }
 }
 
-// Two halves, because BigInt allocates; a number must be whole.
-function putInt64(view, at, value) {
+function putInt64(module, at, value) {
+  const { words } = module;
+  const w = at >> 2;
   if (typeof value === 'bigint') {
-    view.setBigInt64(at, value, true);
-    return;
+    module.longs[at >> 3] = value;
+  } else if ((value | 0) === value) {
+    words[w] = value;
+    words[w + 1] = value >> 31;
+  } else {
+    if (!Number.isSafeInteger(value)) {
+      throw new Error(`${value} is not a whole number that a double holds exactly`);
+    }
+    words[w] = value >>> 0;
+    words[w + 1] = Math.floor(value / 2 ** 32);
   }
-  if (!Number.isSafeInteger(value)) {
-    throw new Error(`${value} is not a whole number that a double holds exactly`);
-  }
-  view.setUint32(at, value >>> 0, true);
-  view.setInt32(at + 4, Math.floor(value / 2 ** 32), true);
 }
 
-// UTF-8 takes at most three bytes for each UTF-16 unit.
-const textRoom = (text) => 3 * text.length + 8;
-
-function roomFor(targetingKey, units, attributes, priors) {
-  let room = 256 + textRoom(targetingKey);
-  for (const unit of units) room += UNIT_BYTES + textRoom(unit.kind) + textRoom(unit.id);
-  for (const attribute of attributes) {
-    const { key, value } = attribute;
-    room += ATTRIBUTE_BYTES + textRoom(key) + (typeof value === 'string' ? textRoom(value) : 0);
-  }
-  for (const prior of priors) {
-    room += PRIOR_BYTES + textRoom(prior.experiment) + textRoom(prior.variant);
-  }
-  return room;
-}
-
-function putUnit(module, at, unit) {
-  module.putText(at, unit.kind);
-  module.putText(at + 8, unit.id);
+function putUnit(module, w, unit) {
+  return module.putKey(w, unit.kind) && module.putText(w + 2, unit.id);
 }
 
 function putAttribute(module, at, attribute) {
-  const type = TYPES[attribute.type];
-  if (type === undefined) {
-    throw new Error(`attribute ${attribute.key}: unknown type ${attribute.type}`);
+  const { key, type, value } = attribute;
+  const { words } = module;
+  const w = at >> 2;
+  const code = TYPES[type];
+  if (code === undefined) throw new Error(`attribute ${key}: unknown type ${type}`);
+  words[w + 8] = code;
+  words[w + 9] = 0;
+  if (!module.putKey(w, key)) return false;
+  if (code === TYPES.string || code === TYPES.version) {
+    words[w + 4] = 0;
+    words[w + 5] = 0;
+    return module.putText(w + 2, value);
   }
-  const view = module.view;
-  const { value } = attribute;
-  const isText = type === TYPES.string || type === TYPES.version;
-  module.putText(at, attribute.key);
-  module.putText(at + 8, isText ? value : '');
-  const isWhole = !isText && type !== TYPES.float;
-  putInt64(view, at + 16, !isWhole ? 0 : typeof value === 'number' ? value : BigInt(value));
-  view.setFloat64(at + 24, type === TYPES.float ? value : 0, true);
-  view.setUint32(at + 32, type, true);
-  view.setUint32(at + 36, 0, true);
+  words[w + 2] = 0;
+  words[w + 3] = 0;
+  if (code === TYPES.float) {
+    module.reals[(at + 24) >> 3] = value;
+  } else {
+    // Bools and BigInts, and texts of whole numbers.
+    const whole = typeof value === 'number' ? value : value === true ? 1 : BigInt(value);
+    putInt64(module, at + 16, whole);
+  }
+  return true;
 }
 
-function putPrior(module, at, prior) {
-  module.putText(at, prior.experiment);
-  module.putText(at + 8, prior.variant);
-  module.view.setInt32(at + 16, prior.phase ?? -1, true);
-  module.view.setUint32(at + 20, 0, true);
+function putPrior(module, w, prior) {
+  module.words[w + 4] = prior.phase ?? -1;
+  module.words[w + 5] = 0;
+  return module.putKey(w, prior.experiment) && module.putKey(w + 2, prior.variant);
 }

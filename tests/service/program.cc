@@ -66,9 +66,9 @@ Outcome RunProgram(const std::vector<std::string>& args, const std::string& inpu
 }
 
 ServerProcess::ServerProcess(const std::string& project, const std::string& data,
-                             const std::vector<std::string>& more) {
-  std::vector<std::string> args = {"serve", "--project", project,      "--data",
-                                   data,    "--listen",  "127.0.0.1:0"};
+                             const std::vector<std::string>& more, const std::string& listen) {
+  std::vector<std::string> args = {"serve", "--project", project, "--data",
+                                   data,    "--listen",  listen};
   args.insert(args.end(), more.begin(), more.end());
   const std::string url_file = data + "/server.url";
   log_path_ = data + ".log";

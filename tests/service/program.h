@@ -33,12 +33,14 @@ struct Outcome {
 // Runs `fulcrum ARGS…` to its end with `input` on standard input.
 Outcome RunProgram(const std::vector<std::string>& args, const std::string& input = "");
 
-// `fulcrum serve` on a free port of 127.0.0.1. Killed, if still running, when destroyed.
+// `fulcrum serve` on 127.0.0.1, on a free port unless one is named. Killed, if still running, when
+// destroyed.
 class ServerProcess {
  public:
   // Waits until it answers or has ended; see running().
   ServerProcess(const std::string& project, const std::string& data,
-                const std::vector<std::string>& more = {});
+                const std::vector<std::string>& more = {},
+                const std::string& listen = "127.0.0.1:0");
   ~ServerProcess();
   ServerProcess(const ServerProcess&) = delete;
   ServerProcess& operator=(const ServerProcess&) = delete;
