@@ -28,6 +28,20 @@ bool ParseUrl(const std::string& url, Address* address) {
   return true;
 }
 
+std::string Words(httplib::Error error) {
+  switch (error) {
+    case httplib::Error::Connection:
+    case httplib::Error::ConnectionTimeout:
+      return "nobody answers at this address";
+    case httplib::Error::Read:
+    case httplib::Error::Write:
+    case httplib::Error::Canceled:
+      return "the connection broke, or the answer took too long";
+    default:
+      return httplib::to_string(error);
+  }
+}
+
 // Writing to a connection that the server has closed raises SIGPIPE, which would end the program
 // that uses this library. It is held back from this thread meanwhile, and taken if it came.
 class NoSigpipe {
@@ -78,7 +92,7 @@ class HttpConnection : public Connection {
           request.method == "POST" ? http_.Post(path, headers, request.body, "application/json")
                                    : http_.Get(path, headers);
       if (!result) {
-        answer.error = httplib::to_string(result.error());
+        answer.error = Words(result.error());
         return answer;
       }
       answer.status = result->status;
