@@ -222,8 +222,9 @@ struct ClientOptions {
   size_t remote_cache = 10'000;  // contexts whose Prefetch is kept
   std::chrono::milliseconds remote_cache_ttl{30'000};
 
-  // One sentence on what went wrong and is being worked round. Called by background threads, never
-  // for the same trouble twice in a row; it must not throw and not call the client.
+  // One sentence on what went wrong and is being worked round. Called by whichever thread met it,
+  // mostly those in the background, never for the same trouble twice in a row; it must not throw
+  // and not call the client.
   std::function<void(std::string_view)> on_problem;
 };
 
