@@ -61,7 +61,7 @@ class ClientService : public testing::Test {
     Write("experiments/price.yaml",
           Experiment("price",
                      "unit: user\naudience:\n  channel: {in: [search, organic]}\n"
-                     "  age: {at_least: 30}\n  app: {at_least: 2.0.0}\n"
+                     "  age: {gte: 30}\n  app: {gte: 2.0.0}\n"
                      "variants:\n  full: {weight: 1, control: true, value: 1.0}\n"
                      "  less: {weight: 1, value: 0.9}\n  least: {weight: 1, value: 0.8}\n"));
     Write("experiments/banner.yaml", Experiment("banner",
@@ -96,9 +96,9 @@ class ClientService : public testing::Test {
   // Rows of an exported file, as a map from column to cell.
   std::vector<std::map<std::string, std::string>> Export(const std::string& table) {
     const Outcome exported =
-        RunProgram({"export", dir_ / "data", "--out", dir_ / "out", "--format", "csv"});
+        RunProgram({"export", dir_ / "data", "--out", dir_ / table, "--format", "csv"});
     EXPECT_EQ(exported.exit_code, 0) << exported.err;
-    std::ifstream file(dir_ / ("out/" + table + ".csv"));
+    std::ifstream file(dir_ / (table + "/" + table + ".csv"));
     std::vector<std::map<std::string, std::string>> rows;
     std::vector<std::string> names;
     for (std::string line; std::getline(file, line);) {
@@ -129,8 +129,9 @@ class ClientService : public testing::Test {
 
 TEST_F(ClientService, LocalAndRemoteDecideAsTheServer) {
   Serve();
-  const auto local = Connect();
   ClientOptions options;
+  options.drain_timeout = milliseconds(200);  // the server is gone by then
+  const auto local = Connect(options);
   options.mode = ClientOptions::Mode::kRemote;
   const auto remote = Connect(options);
   httplib::Client http(server_->url());
