@@ -124,7 +124,7 @@ class Forecaster {
   const Definitions& definitions_;
   const ExperimentDefinition& experiment_;
   const ForecastInput& input_;
-  std::optional<int64_t> entering_ms_;  // How long units may come in.
+  std::optional<int64_t> entering_ms_;  // How long units may come in, by the schedule.
   Forecast out_;
 };
 
@@ -225,11 +225,8 @@ double Forecaster::RampShare(int day) const {
   return percent / 100;
 }
 
-// Units in the experiment after so many days, all arms together.
+// Units in the experiment after so many days, all arms together, if they may come in that long.
 double Forecaster::Come(double days) const {
-  if (entering_ms_) {
-    days = std::min(days, static_cast<double>(*entering_ms_) / static_cast<double>(kDayMs));
-  }
   const Arrivals& arrivals = *out_.arrivals;
   double units = 0;
   for (int day = 0; day < days; ++day) {
@@ -314,7 +311,13 @@ void Forecaster::Detect(const Test& test, MetricForecast* metric) const {
   if (!out_.planned_days || !out_.arrivals) return;
   const double mature_days =
       *out_.planned_days - static_cast<double>(metric->maturity_ms) / static_cast<double>(kDayMs);
-  metric->planned_units = mature_days > 0 ? Come(mature_days) : 0;
+  metric->planned_units = 0;
+  if (mature_days > 0) {
+    const double entering_days =
+        entering_ms_ ? static_cast<double>(*entering_ms_) / static_cast<double>(kDayMs)
+                     : mature_days;
+    metric->planned_units = Come(std::min(mature_days, entering_days));
+  }
   if (!(*metric->planned_units > 0)) return;
   metric->detectable = Test::Smallest(*metric->planned_units,
                                       [&](double lift) { return Needed(test, lift, nullptr); });

@@ -160,6 +160,12 @@ TEST(Forecast, WhatThePlannedTimeCanShow) {
   EXPECT_NEAR(*forecast.metrics[1].detectable, 0.0398672077, 1e-7);  // Reference.
   EXPECT_NEAR(*forecast.metrics[1].detectable_abs, 40 * 0.0398672077, 1e-5);
   EXPECT_THAT(ForecastText(forecast), HasSubstr("longer than the 17 days planned"));
+  // The schedule closes the door earlier, but does not say how long it would have to be open.
+  e.start_ms = 0;
+  e.end_ms = 5 * kDayMs;
+  EXPECT_NEAR(*Make(d, input).metrics[0].planned_units, 50000, 1e-6);
+  EXPECT_EQ(Make(d, input).decision_days, forecast.decision_days);
+  EXPECT_EQ(forecast.decision_days, 59 + 7);    // 580,546 units at 10,000 a day.
   e.decision.planned_duration_ms = 7 * kDayMs;  // Nobody is mature by then.
   EXPECT_FALSE(Make(d, input).metrics[0].detectable.has_value());
 }

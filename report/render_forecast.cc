@@ -17,6 +17,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Row = std::vector<std::string>;
 
+constexpr size_t kWidth = 100;
+constexpr size_t kTitleWidth = 30;
+
 std::string Percent(double fraction) {
   const double percent = std::abs(fraction * 100);
   const bool whole = std::abs(percent - std::round(percent)) < 1e-9;
@@ -34,6 +37,25 @@ MetricReport AsMetric(const MetricForecast& metric) {
 
 std::string Value(const MetricForecast& metric, double value) {
   return FormatValue(AsMetric(metric), value, value);
+}
+
+// Lines of at most kWidth columns, cut at spaces.
+void Paragraph(const std::string& text, std::string* out) {
+  size_t used = 0;
+  for (size_t at = 0; at < text.size();) {
+    const size_t space = std::min(text.find(' ', at), text.size());
+    const std::string word = text.substr(at, space - at);
+    const size_t width = DisplayWidth(word);
+    if (used > 0 && used + 1 + width > kWidth) {
+      *out += '\n';
+      used = 0;
+    }
+    if (used > 0) *out += ' ';
+    *out += word;
+    used += width + (used > 0 ? 1 : 0);
+    at = space + 1;
+  }
+  *out += '\n';
 }
 
 // Left-aligned first column, the others to the right.
@@ -63,12 +85,16 @@ std::string Target(const MetricForecast& metric) {
 std::string Detectable(const MetricForecast& metric) {
   if (!metric.detectable) return std::string(kNothing);
   std::string text = (metric.one_sided ? "margin " : "") + Percent(*metric.detectable);
-  if (!metric.one_sided) text += " (" + Value(metric, *metric.detectable_abs) + ")";
-  return text;
+  if (metric.one_sided) return text;
+  const bool rate = metric.kind == MetricKind::kProportion || metric.kind == MetricKind::kRetention;
+  return text + " (" +
+         (rate ? FormatFixed(*metric.detectable_abs * 100, 2) + " pp"
+               : Value(metric, *metric.detectable_abs)) +
+         ")";
 }
 
 Row MetricRow(const Forecast& forecast, const MetricForecast& metric) {
-  Row row = {metric.title, RoleWord(metric.role)};
+  Row row = {Truncate(metric.title, kTitleWidth), RoleWord(metric.role)};
   if (metric.status != Status::kOk) {
     row.push_back(metric.status == Status::kNotPlanned ? "no baseline" : Sentence(metric.status));
     row.resize(forecast.planned_days && forecast.arrivals ? 9 : 8, std::string(kNothing));
@@ -200,26 +226,37 @@ std::vector<std::string> Notes(const Forecast& forecast) {
 std::string ForecastText(const Forecast& forecast) {
   std::string out = "Plan for " + forecast.experiment;
   if (!forecast.title.empty()) out += ": " + forecast.title;
-  out += "\n\n" + Headline(forecast) + "\n\n";
-  std::vector<Row> rows = {{"Metric", "Role", "Baseline", "Covariates", "To show", "Units per arm",
-                            "Days", "of them maturing"}};
+  out += "\n\n";
+  Paragraph(Headline(forecast), &out);
+  out += '\n';
+  std::vector<Row> rows = {
+      {"Metric", "Role", "Baseline", "Covariates", "To show", "Units per arm", "Days", "Maturing"}};
   if (forecast.planned_days && forecast.arrivals) {
-    rows.front().push_back("Smallest at day " + std::to_string(*forecast.planned_days));
+    rows.front().push_back("By day " + std::to_string(*forecast.planned_days));
   }
   for (const MetricForecast& metric : forecast.metrics) rows.push_back(MetricRow(forecast, metric));
   Table(rows, &out);
-  out += "\nArms:";
+  out += '\n';
+  if (forecast.planned_days && forecast.arrivals) {
+    Paragraph("By day " + std::to_string(*forecast.planned_days) +
+                  ": the smallest change (or margin) that the units mature by then can show.",
+              &out);
+  }
+  std::string arms = "Arms of units of kind " + forecast.unit + ":";
   for (const ForecastArm& arm : forecast.arms) {
-    out += (&arm == &forecast.arms.front() ? " " : ", ") + arm.key + " " + Percent(arm.share);
+    arms += (&arm == &forecast.arms.front() ? " " : ", ") + arm.key + " " + Percent(arm.share);
   }
-  out += " of units of kind " + forecast.unit + ".\n" + TrafficText(forecast) + "\n";
+  Paragraph(arms + ".", &out);
+  Paragraph(TrafficText(forecast), &out);
   if (forecast.history) {
-    out += "Baselines: " + FormatCount(forecast.history->units) + " units first active " +
-           FormatDate(forecast.history->from_ms) + " to " +
-           FormatDate(forecast.history->to_ms - 1) + ", each over the metric's whole window.\n";
+    Paragraph("Baselines: " + FormatCount(forecast.history->units) + " units first active " +
+                  FormatDate(forecast.history->from_ms) + " to " +
+                  FormatDate(forecast.history->to_ms - 1) +
+                  ", each over the metric's whole window.",
+              &out);
   }
-  out += LevelText(forecast) + "\n";
-  for (const std::string& note : Notes(forecast)) out += note + "\n";
+  Paragraph(LevelText(forecast), &out);
+  for (const std::string& note : Notes(forecast)) Paragraph(note, &out);
   return out + "Definition " + forecast.definition_hash + "\n";
 }
 
