@@ -154,7 +154,9 @@ void AddSimulate(CLI::App* program, Run* run) {
       "Example: fulcrum simulate examples/shop --server http://127.0.0.1:8080 --seed 7");
   command->add_option("DIR", options->dir, "Project directory")->required();
   CLI::Option* server = command->add_option("--server", simulate.server, "URL of a running server");
-  command->add_option("--out", simulate.out, "Directory for exposures.csv, events.csv, links.csv")
+  command
+      ->add_option("--out", simulate.out,
+                   "Directory for exposures.csv, events.csv, links.csv, as `import` reads them")
       ->excludes(server);
   command->add_option("--key", simulate.key, "Key with the scopes server and admin");
   command->add_option("--seed", simulate.seed, "The same seed is the same world")

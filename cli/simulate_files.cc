@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The world as three CSV files, in the order of arrival.
+// The world as three CSV files that `fulcrum import` reads, in the order of arrival.
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -20,10 +20,10 @@ class CsvSink : public sim::Sink {
         exposures_(directory + "/exposures.csv", std::ios::binary),
         events_(directory + "/events.csv", std::ios::binary),
         links_(directory + "/links.csv", std::ios::binary) {
-    exposures_ << "exposure_id,experiment,variant,unit_kind,unit_id,ts_ms,phase,propensity,"
+    exposures_ << "exposure_id,experiment,variant,unit_kind,unit,ts,phase,propensity,"
                   "channel,platform,app_version,registered,orders_before\n";
-    events_ << "event_id,name,ts_ms,user,device,order_id,value,discount,wait_s,rating\n";
-    links_ << "device,user,ts_ms\n";
+    events_ << "event_id,name,ts,unit_user,unit_device,order_id,value,discount,wait_s,rating\n";
+    links_ << "anonymous,known,ts\n";
   }
 
   // No field of a simulated shop holds a comma, a quote or a line break, except names an alias may

@@ -204,6 +204,28 @@ TEST(Data, PlanReadsThePastWithAndWithoutAServer) {
   EXPECT_EQ(server.Stop(), 0);
 }
 
+TEST(Data, WhatSimulateWritesIsImportedPlannedAndReported) {
+  const TempDir dir;
+  fs::create_directory(dir / "data");
+  ASSERT_EQ(
+      RunProgram({"simulate", "examples/shop", "--out", dir / "csv", "--users", "1500"}).exit_code,
+      0);
+  const Outcome imported =
+      RunProgram({"import", dir / "data", "--exposures", dir / "csv/exposures.csv", "--events",
+                  dir / "csv/events.csv", "--links", dir / "csv/links.csv"});
+  ASSERT_EQ(imported.exit_code, 0) << imported.err;
+  EXPECT_THAT(imported.out, ::testing::Not(::testing::ContainsRegex("[1-9][0-9]* rejected")));
+  const Outcome report = RunProgram(
+      {"report", "examples/shop", "coupon-depth", "--data", dir / "data", "--format", "json"});
+  ASSERT_EQ(report.exit_code, 0) << report.err;
+  EXPECT_GT(Units(json::parse(report.out)), 100);
+  const Outcome plan =
+      RunProgram({"plan", "examples/shop", "one-page-checkout", "--history", dir / "data"});
+  EXPECT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_THAT(plan.out, HasSubstr("Time to payment"));
+  EXPECT_THAT(plan.out, HasSubstr("The audience's conditions are not known of past units"));
+}
+
 TEST(Data, PlanSaysWhatItNeeds) {
   const TempDir dir;
   const Outcome nothing = RunProgram({"plan", "examples/shop", "coupon-depth"});
