@@ -16,6 +16,7 @@ struct BetaPrior {
 BetaPrior ReadPrior(const Input& in) {
   const auto prior = in.NumbersAtLeast("prior", 2);
   if (!(prior[0] > 0 && prior[1] > 0)) in.Fail("prior", "must be two numbers greater than 0");
+  if (prior[0] > 1e15 || prior[1] > 1e15) in.Fail("prior", "must be at most 1e15");
   return {prior[0], prior[1]};
 }
 
@@ -69,6 +70,7 @@ Value BetaLift(const Input& in) {
 Value GammaAb(const Input& in) {
   const auto prior = in.NumbersAtLeast("prior_shape_rate", 2);
   if (!(prior[0] > 0 && prior[1] > 0)) in.Fail("prior_shape_rate", "must be greater than 0");
+  if (prior[0] > 1e15 || prior[1] > 1e15) in.Fail("prior_shape_rate", "must be at most 1e15");
   const auto arm = [&](std::string_view name) {
     const Input a = in.At(name);
     return GammaPosterior(prior[0] + static_cast<double>(a.Count("events")),

@@ -126,10 +126,14 @@ Value Novelty(const Input& in) {
   if (day.size() != effects.size()) in.Fail("day", "must be as long as effect");
   std::vector<double> log_day;
   for (const double d : day) {
-    if (!(d > 0)) in.Fail("day", "must be greater than 0");
-    log_day.push_back(std::log(d));
+    if (!(d >= 0)) in.Fail("day", "must not be negative");
+    if (d > 0) log_day.push_back(std::log(d));
   }
-  const TrendResult linear = WeightedTrend(day, effects), log = WeightedTrend(log_day, effects);
+  const TrendResult linear = WeightedTrend(day, effects);
+  // A day 0 has no logarithm.
+  const bool logs = log_day.size() == day.size();
+  const TrendResult log = logs ? WeightedTrend(log_day, effects) : TrendResult();
+  const auto of_log = [&](double x) { return logs ? Value(x) : Value(); };
   if (linear.reason != Reason::kNone) in.Fail("day", "must hold at least two different days");
   const std::size_t half = effects.size() / 2;
   const std::span<const Estimate> all(effects);
@@ -142,10 +146,10 @@ Value Novelty(const Input& in) {
                             {"p_day", linear.p},
                             {"intercept_day", linear.intercept},
                             {"residual_Q", linear.residual_q},
-                            {"slope_logday", log.slope},
-                            {"slope_logday_se", log.slope_se},
-                            {"z_logday", log.z},
-                            {"p_logday", log.p},
+                            {"slope_logday", of_log(log.slope)},
+                            {"slope_logday_se", of_log(log.slope_se)},
+                            {"z_logday", of_log(log.z)},
+                            {"p_logday", of_log(log.p)},
                             {"first_half", first.value},
                             {"second_half", second.value},
                             {"halves_z", halves.z},

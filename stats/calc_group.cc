@@ -98,15 +98,20 @@ Value HwangShihDeCani(const Input& in) {
 
 Spending ReadSpending(const Input& in) {
   const std::string name = in.Text("spending");
-  if (name == "LDOF") return {Kind::kOBrienFleming, 0};
-  if (name == "LDPocock" || name == "LDP") return {Kind::kPocock, 0};
+  if (name == "LDOF" || name == "OBF") return {Kind::kOBrienFleming, 0};
+  if (name == "LDPocock" || name == "LDP" || name == "Pocock") return {Kind::kPocock, 0};
   if (name.rfind("alpha*t", 0) == 0) {
     char* end = nullptr;
     const double power = name == "alpha*t" ? 1.0 : std::strtod(name.c_str() + 8, &end);
     if (power > 0 && (end == nullptr || *end == '\0')) return {Kind::kPower, power};
   }
-  if (name == "HSD") return {Kind::kHwangShihDeCani, in.Number("gamma")};
-  in.Fail("spending", "must be LDOF, LDPocock, HSD (with gamma) or alpha*t^2");
+  if (name == "KD") return {Kind::kPower, in.Positive("rho")};
+  if (name == "HSD") {
+    const double gamma = in.Number("gamma");
+    if (std::abs(gamma) > 100) in.Fail("gamma", "must be between -100 and 100");
+    return {Kind::kHwangShihDeCani, gamma};
+  }
+  in.Fail("spending", "must be LDOF, LDPocock, HSD (with gamma), KD (with rho) or alpha*t^2");
 }
 
 Value SpendingUnequal(const Input& in) { return Spend(in, ReadSpending(in)); }
@@ -195,8 +200,13 @@ Value RepeatedInterval(const Input& in) {
 Value ConditionalPowerOf(const Input& in) {
   const double z = in.Number("z"), t = in.OpenProbability("information_fraction");
   const Value& given = in.At("drift").value();
-  const bool trend = given.is_text() && given.text() == "trend";
-  const double drift = trend ? z / std::sqrt(t) : in.Number("drift");
+  const bool text = given.is_text();
+  if (text && given.text() != "trend" && given.text() != "null") {
+    in.Fail("drift", "must be a number, 'trend' or 'null'");
+  }
+  const double drift = !text                     ? in.Number("drift")
+                       : given.text() == "trend" ? z / std::sqrt(t)
+                                                 : 0.0;
   const double critical =
       in.Has("final_critical") ? in.Number("final_critical") : CriticalZ(in.Alpha());
   return Value::MakeObject({{"conditional_power", ConditionalPower(z, t, drift, critical)}});

@@ -186,8 +186,9 @@ NonInferiorityResult NonInferiority(const Input& in) {
   bool increase = true;
   if (in.Has("direction")) {
     const std::string direction = in.Text("direction");
-    increase = direction.find("increase") != std::string::npos;
-    if (!increase && direction.find("decrease") == std::string::npos) {
+    const auto says = [&](const char* word) { return direction.find(word) != std::string::npos; };
+    increase = says("increase") || says("higher");
+    if (!increase && !says("decrease") && !says("lower")) {
       in.Fail("direction", "must be 'increase is good' or 'decrease is good'");
     }
   }

@@ -125,7 +125,7 @@ constexpr Method kMethods[] = {
     {"dunnett_two_sided", "Dunnett's test of several groups against a control, raw values",
      DunnettRaw},
     {"dunnett_z_unequal", "Dunnett's test with unequal variances, large samples", DunnettLarge},
-    {"simultaneous_critical_value", "max-|z| critical value for any joint correlation",
+    {"simultaneous_critical_value", "critical value of several tests together, any correlation",
      Simultaneous},
 };
 

@@ -23,6 +23,7 @@ Value MeanSdStreaming(const Input& in) {
   if (n > static_cast<std::int64_t>(head.size()) && (head.size() < 3 || !in.Has("repeat"))) {
     in.Fail("values_head", "has fewer than n values and no rule to go on");
   }
+  if (n > 100000000) in.Fail("n", "must be at most 1e8: the values are streamed one by one");
   Moments m;
   for (std::int64_t i = 0; i < n; ++i) {
     const auto at = static_cast<std::size_t>(i);
@@ -51,7 +52,7 @@ Value StreamingCovariance(const Input& in) {
     gram.Add(row);
   }
   if (gram.n() < 2) in.Fail("pairs", "needs at least 2 pairs");
-  const double scale = std::sqrt(gram.variance(0) * gram.variance(1));
+  const double scale = std::sqrt(gram.variance(0)) * std::sqrt(gram.variance(1));
   return Value::MakeObject({{"cov", gram.covariance(0, 1)},
                             {"corr", scale > 0 ? Value(gram.covariance(0, 1) / scale) : Value()}});
 }

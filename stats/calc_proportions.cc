@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+
 #include "stats/calc_input.h"
 #include "stats/distributions.h"
 #include "stats/proportions.h"
@@ -68,7 +70,7 @@ Value Fisher(const Input& in) {
   Proportion arm[2];
   for (int i = 0; i < 2; ++i) {
     for (const double count : rows[i]) {
-      if (count < 0 || count != static_cast<double>(static_cast<std::int64_t>(count))) {
+      if (!(count >= 0 && count <= 4503599627370496.0) || count != std::floor(count)) {
         in.Fail("table", "must hold whole numbers, 0 or more");
       }
     }
@@ -81,7 +83,9 @@ Value Fisher(const Input& in) {
                             {"p_less", r.p_less},
                             {"mid_p_greater", r.mid_p_greater},
                             {"mid_p_less", r.mid_p_less},
-                            {"mid_p_two_sided", r.mid_p_two_sided}});
+                            {"mid_p_two_sided", r.mid_p_two_sided},
+                            {"odds_ratio", Optional(r.odds_ratio)},
+                            {"odds_ratio_conditional", Optional(r.odds_ratio_conditional)}});
 }
 
 Value RiskRatio(const Input& in) {

@@ -28,17 +28,21 @@ const std::vector<Method>& Table() {
   return table;
 }
 
-// Last line of defence: what is not defined leaves as null, never as NaN.
-Value WithoutNaN(const Value& value) {
-  if (value.is_number() && std::isnan(value.number())) return Value();
+// Last line of defence: what leaves the range of doubles leaves as null, never as NaN.
+Value WithoutNaN(const Value& value, bool* lost) {
+  if (value.is_number() && std::isnan(value.number())) {
+    *lost = true;
+    return Value();
+  }
   if (value.is_array()) {
     Value::Array array;
-    for (const Value& item : value.array()) array.push_back(WithoutNaN(item));
+    for (const Value& item : value.array()) array.push_back(WithoutNaN(item, lost));
     return array;
   }
   if (value.is_object()) {
     Value::Object object;
-    for (const auto& [name, item] : value.object()) object.emplace_back(name, WithoutNaN(item));
+    for (const auto& [name, item] : value.object())
+      object.emplace_back(name, WithoutNaN(item, lost));
     return object;
   }
   return value;
@@ -69,7 +73,12 @@ CalculatorStatus Calculate(std::string_view method, const Value& inputs, Value* 
     const Input in(inputs);
     Value answer = found->run(in);
     if (answer.Find("alpha") == nullptr && in.Has("alpha")) answer.Set("alpha", in.Alpha());
-    *result = WithoutNaN(answer);
+    bool lost = false;
+    *result = WithoutNaN(answer, &lost);
+    const Value* reason = result->Find("reason");
+    if (lost && (reason == nullptr || reason->text().empty())) {
+      result->Set("reason", "these inputs leave the range of double precision");
+    }
   } catch (const BadInput& error) {
     return {error.what()};
   } catch (const std::exception& error) {

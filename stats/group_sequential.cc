@@ -45,6 +45,22 @@ double ExitRecursion::Below(double z) const {
   return Sum([z](double slope, double shift) { return NormalCdf(slope * z - shift); });
 }
 
+double ExitRecursion::MomentAbove(double z) const {
+  const auto part = [z](double slope, double shift) {
+    const double u = slope * z - shift;
+    return (shift * NormalSf(u) + NormalPdf(u)) / slope;
+  };
+  return before_ == 0 ? part(1, theta_ * std::sqrt(information_)) : Sum(part);
+}
+
+double ExitRecursion::MomentBelow(double z) const {
+  const auto part = [z](double slope, double shift) {
+    const double u = slope * z - shift;
+    return (shift * NormalCdf(u) - NormalPdf(u)) / slope;
+  };
+  return before_ == 0 ? part(1, theta_ * std::sqrt(information_)) : Sum(part);
+}
+
 double ExitRecursion::Density(double z) const {
   if (before_ == 0) return NormalPdf(z - theta_ * std::sqrt(information_));
   const double step = information_ - before_, scale = 1 / std::sqrt(step);

@@ -26,6 +26,8 @@ class ExitRecursion {
 
   double Above(double z) const;  // P(went on so far and Z_k > z)
   double Below(double z) const;
+  double MomentAbove(double z) const;  // E[Z_k; went on so far and Z_k > z]
+  double MomentBelow(double z) const;
 
   // The trial goes on where lo < Z_k < hi (either may be infinite).
   void Continue(double lo, double hi);

@@ -28,34 +28,69 @@ double Cross(double inside, double outside, F f) {
   return inside;
 }
 
-// Weights proportional to the hypergeometric probabilities of the possible counts, largest 1.
-struct Hypergeometric {
-  std::int64_t lowest = 0;
-  std::vector<double> weight;
-  double total = 0;
-};
+// The 2 x 2 tables with given margins, by the treated success count k, under an odds ratio.
+class Tables {
+ public:
+  Tables(Proportion a, Proportion b)
+      : lowest_(std::max<std::int64_t>(0, a.events + b.events - b.n)),
+        highest_(std::min(a.events + b.events, a.n)),
+        successes_(a.events + b.events),
+        a_(a.n),
+        b_(b.n) {}
 
-Hypergeometric TablesWithMargins(Proportion a, Proportion b) {
-  const std::int64_t successes = a.events + b.events;
-  Hypergeometric result;
-  result.lowest = std::max<std::int64_t>(0, successes - b.n);
-  const std::int64_t highest = std::min(successes, a.n);
-  result.weight.assign(static_cast<std::size_t>(highest - result.lowest + 1), 0.0);
-  // weight(k+1) / weight(k); recurrences from the mode need no logarithms of large factorials.
-  const auto ratio = [&](std::int64_t k) {
-    return D(successes - k) * D(a.n - k) / (D(k + 1) * D(b.n - successes + k + 1));
-  };
-  std::int64_t mode = (successes + 1) * (a.n + 1) / (a.n + b.n + 2);
-  mode = std::clamp(mode, result.lowest, highest);
-  const auto at = [&](std::int64_t k) -> double& {
-    return result.weight[static_cast<std::size_t>(k - result.lowest)];
-  };
-  at(mode) = 1.0;
-  for (std::int64_t k = mode; k < highest && at(k) > 0; ++k) at(k + 1) = at(k) * ratio(k);
-  for (std::int64_t k = mode; k > result.lowest && at(k) > 0; --k) at(k - 1) = at(k) / ratio(k - 1);
-  for (const double w : result.weight) result.total += w;
-  return result;
-}
+  std::int64_t lowest() const { return lowest_; }
+  std::int64_t highest() const { return highest_; }
+
+  // Calls visit(k, weight) outwards from the most probable count, weights relative to that one's,
+  // until they fall below `least`. Recurrences need no logarithms of large factorials and no
+  // memory, so counts of 10^12 are a matter of a second.
+  template <typename Visit>
+  void Walk(double odds_ratio, double least, Visit visit) const {
+    const std::int64_t mode = Mode(odds_ratio);
+    double w = 1;
+    for (std::int64_t k = mode; w > least; ++k) {
+      visit(k, w);
+      if (k == highest_) break;
+      w *= odds_ratio * Ratio(k);
+    }
+    w = 1;
+    for (std::int64_t k = mode; k > lowest_; --k) {
+      w /= odds_ratio * Ratio(k - 1);
+      if (!(w > least)) break;
+      visit(k - 1, w);
+    }
+  }
+
+  double Mean(double odds_ratio) const {
+    double sum = 0, total = 0;
+    const std::int64_t mode = Mode(odds_ratio);
+    Walk(odds_ratio, 1e-18, [&](std::int64_t k, double w) {
+      total += w;
+      sum += w * D(k - mode);
+    });
+    return D(mode) + sum / total;
+  }
+
+ private:
+  // P(k + 1) / P(k) at odds ratio 1; falls with k.
+  double Ratio(std::int64_t k) const {
+    return D(successes_ - k) * D(a_ - k) / (D(k + 1) * D(b_ - successes_ + k + 1));
+  }
+  std::int64_t Mode(double odds_ratio) const {
+    std::int64_t low = lowest_, high = highest_;
+    while (low < high) {
+      const std::int64_t middle = low + (high - low) / 2;
+      if (odds_ratio * Ratio(middle) >= 1) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
+
+  std::int64_t lowest_, highest_, successes_, a_, b_;
+};
 
 }  // namespace
 
@@ -227,12 +262,15 @@ SingleProportionIntervals SingleProportion(Proportion p, double alpha) {
 }
 
 FisherResult FisherExact(Proportion treatment, Proportion control) {
-  const Hypergeometric tables = TablesWithMargins(treatment, control);
-  const std::size_t observed = static_cast<std::size_t>(treatment.events - tables.lowest);
-  const double own = tables.weight[observed];
-  double below = 0, above = 0, rarer = 0, ties = 0;
-  for (std::size_t k = 0; k < tables.weight.size(); ++k) {
-    const double w = tables.weight[k];
+  const Tables tables(treatment, control);
+  const std::int64_t observed = treatment.events;
+  double own = 0;
+  tables.Walk(1, 0, [&](std::int64_t k, double w) {
+    if (k == observed) own = w;
+  });
+  double below = 0, above = 0, rarer = 0, ties = 0, total = 0;
+  tables.Walk(1, 0, [&](std::int64_t k, double w) {
+    total += w;
     if (k < observed) below += w;
     if (k > observed) above += w;
     if (k == observed || std::abs(w - own) <= 1e-7 * own) {
@@ -240,14 +278,26 @@ FisherResult FisherExact(Proportion treatment, Proportion control) {
     } else if (w < own) {
       rarer += w;
     }
-  }
+  });
   FisherResult r;
-  r.p_two_sided = std::min(1.0, (rarer + ties) / tables.total);
-  r.mid_p_two_sided = std::min(1.0, (rarer + 0.5 * ties) / tables.total);
-  r.p_greater = std::min(1.0, (above + own) / tables.total);
-  r.p_less = std::min(1.0, (below + own) / tables.total);
-  r.mid_p_greater = (above + 0.5 * own) / tables.total;
-  r.mid_p_less = (below + 0.5 * own) / tables.total;
+  r.p_two_sided = std::min(1.0, (rarer + ties) / total);
+  r.mid_p_two_sided = std::min(1.0, (rarer + 0.5 * ties) / total);
+  r.p_greater = std::min(1.0, (above + own) / total);
+  r.p_less = std::min(1.0, (below + own) / total);
+  r.mid_p_greater = (above + 0.5 * own) / total;
+  r.mid_p_less = (below + 0.5 * own) / total;
+  if (tables.lowest() == tables.highest()) return r;
+  const double x1 = D(treatment.events), y1 = treatment.Count() - x1;
+  const double x2 = D(control.events), y2 = control.Count() - x2;
+  r.odds_ratio = y1 > 0 && x2 > 0 ? x1 * y2 / (y1 * x2) : kInfinity;
+  if (tables.highest() - tables.lowest() > 10000000) return r;
+  if (observed == tables.lowest() || observed == tables.highest()) {
+    r.odds_ratio_conditional = observed == tables.lowest() ? 0.0 : kInfinity;
+  } else {
+    r.odds_ratio_conditional = std::exp(FindRoot(-60.0, 60.0, 1e-13, [&](double log_odds) {
+      return tables.Mean(std::exp(log_odds)) - D(observed);
+    }));
+  }
   return r;
 }
 

@@ -79,6 +79,11 @@ struct FisherResult {
   double mid_p_greater = 1;
   double mid_p_less = 1;
   double mid_p_two_sided = 1;
+  // Sample odds ratio, and its conditional maximum likelihood given the margins (what R prints):
+  // 0 or infinite where a cell is 0, absent where a margin is 0 or (the conditional one) where the
+  // margins allow more than 10^7 tables.
+  std::optional<double> odds_ratio;
+  std::optional<double> odds_ratio_conditional;
 };
 FisherResult FisherExact(Proportion treatment, Proportion control);
 

@@ -97,13 +97,11 @@ class StopLaw {
     return walk_.Above(z) / all;
   }
 
-  // E[Z | the stop], by integrating the tails.
+  // E[Z | the stop].
   double Mean() const {
-    const double all = above_ + below_, reach = std::max(bound_, std::abs(centre_)) + 10;
+    const double all = above_ + below_;
     if (!(all > 0)) return centre_ > 0 ? kInfinity : -kInfinity;
-    const double up = Integrate(bound_, reach, 12, [&](double z) { return walk_.Above(z); });
-    const double down = Integrate(bound_, reach, 12, [&](double z) { return walk_.Below(-z); });
-    return (bound_ * (above_ - below_) + up - down) / all;
+    return (walk_.MomentAbove(bound_) + walk_.MomentBelow(-bound_)) / all;
   }
 
  private:

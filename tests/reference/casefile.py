@@ -8,7 +8,8 @@ try:
     import numpy
     import scipy
 except ImportError:
-    sys.exit(77 if print("skipped: SciPy (python3-scipy) is not installed") is None else 77)
+    print("skipped: SciPy (python3-scipy) is not installed")
+    sys.exit(77)
 
 
 class Cases:
