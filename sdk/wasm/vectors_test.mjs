@@ -24,6 +24,23 @@ function contextOf(json) {
   };
 }
 
+// Longer than the shared block, of every plane of Unicode, with more attributes than a call expects.
+const hostile = {
+  targetingKey: '\u{1f600}é\0'.repeat(50_000),
+  nowMs: 1775000000000n,
+  attributes: Array.from({ length: 3000 }, (_, i) => ({
+    key: `no such key ${i} é`,
+    type: i % 2 === 0 ? 'string' : 'bool',
+    value: i % 2 === 0 ? 'x'.repeat(i) : i % 3 === 0,
+  })),
+};
+const first = new Map();
+function undecided(snapshot, one) {
+  const key = `${snapshot.pointer} ${one.experiment}`;
+  if (!first.has(key)) first.set(key, snapshot.decide(one.experiment, hostile));
+  return first.get(key);
+}
+
 let cases = 0;
 for (const name of fs.readdirSync(directory).filter((file) => file.endsWith('.json')).sort()) {
   const file = JSON.parse(fs.readFileSync(path.join(directory, name), 'utf8'));
@@ -46,11 +63,25 @@ for (const name of fs.readdirSync(directory).filter((file) => file.endsWith('.js
       assert.equal(key, one.expect.variant, where);
     }
     assert.equal(snapshot.explain(one.experiment, context), one.explain, where);
+    const prepared = snapshot.prepare(context);
+    assert.deepEqual(snapshot.decide(one.experiment, prepared), decision, where);
+    // Prepared contexts lie beside the block of the others, which overwrite nothing of them.
+    assert.deepEqual(snapshot.decide(one.experiment, hostile), undecided(snapshot, one), where);
+    assert.deepEqual(snapshot.decide(one.experiment, prepared), decision, where);
+    prepared.free();
     ++cases;
   }
+  first.clear();
   snapshot.free();
   bytes[bytes.length >> 1] ^= 1;
   assert.throws(() => module.snapshot(bytes), /checksum/);
 }
+const one = module.snapshot(fs.readFileSync(path.join(directory, 'sample.snapshot')));
+const who = { targetingKey: 'u1', nowMs: 1775000000000 };
+assert.throws(() => one.decide('simple', { ...who, nowMs: 0.5 }), /whole number/);
+const ofType = (type, value) => ({ ...who, attributes: [{ key: 'age', type, value }] });
+assert.throws(() => one.decide('simple', ofType('integer', 1)), /unknown type integer/);
+assert.equal(one.decide('no-such', who).variant, -1);
+one.free();
 assert.ok(cases >= 500, `only ${cases} cases`);
 console.log(`${cases} cases decided alike`);
