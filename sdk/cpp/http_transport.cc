@@ -37,6 +37,10 @@ std::string Words(httplib::Error error) {
     case httplib::Error::Write:
     case httplib::Error::Canceled:
       return "the connection broke, or the answer took too long";
+    case httplib::Error::SSLServerVerification:
+      return "its certificate is not one that this machine trusts";
+    case httplib::Error::SSLConnection:
+      return "no secure connection can be made";
     default:
       return httplib::to_string(error);
   }

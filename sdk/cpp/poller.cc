@@ -63,8 +63,8 @@ Poller::Result Poller::Poll(Connection* connection) {
   std::shared_ptr<const core::Snapshot> snapshot = core::Snapshot::FromBytes(response.body, &why);
   if (snapshot == nullptr) {
     result.is_refused = true;
-    result.problem = "The snapshot of " + options_.url + " is refused: " + why.message +
-                     " The client goes on with what it has.";
+    result.problem = "What " + options_.url + " serves is no usable snapshot (" + why.message +
+                     "); the client goes on with what it has.";
     result.wait_ms = Backoff(-1);
     return result;
   }

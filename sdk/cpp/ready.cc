@@ -123,8 +123,8 @@ std::shared_ptr<const core::Snapshot> LoadSnapshot(const std::string& directory,
   core::BuildError why;
   std::shared_ptr<const core::Snapshot> snapshot = core::Snapshot::FromBytes(bytes, &why);
   if (snapshot == nullptr) {
-    *error = "The snapshot kept in '" + path + "' is refused: " + why.message +
-             " The client goes on without it until the server answers.";
+    *error = "'" + path + "' is no usable snapshot (" + why.message +
+             "); the client goes on without it until the server answers.";
   }
   return snapshot;
 }
