@@ -124,7 +124,7 @@ class Shop {
 // Random traffic over HTTP, one batch a call.
 class Traffic {
  public:
-  Traffic(Shop* shop, uint32_t seed) : shop_(shop), random_(seed), seed_(seed) {}
+  Traffic(Shop* shop, uint32_t seed) : shop_(shop), random_(seed) {}
 
   void SendBatch() {
     json items = json::array();
@@ -182,7 +182,6 @@ class Traffic {
 
   Shop* const shop_;
   std::mt19937 random_;
-  const uint32_t seed_;
   int accepted_ = 0;
 };
 
