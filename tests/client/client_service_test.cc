@@ -5,6 +5,8 @@
 #include <fulcrum/client.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -282,6 +284,47 @@ TEST_F(ClientService, WhatOneProcessCouldNotSendTheNextOneDoes) {
   client.reset();
   EXPECT_EQ(server_->Stop(), 0);
   EXPECT_EQ(Export("exposures").size(), static_cast<size_t>(queued));
+}
+
+// As a server that forks its workers: over real connections, with the parent's open at the fork.
+TEST_F(ClientService, WorkersThatAreForkedSendTheirOwn) {
+  Serve();
+  ClientOptions options;
+  options.state_directory = dir_ / "state";
+  options.flush_interval = seconds(60);
+  auto client = Connect(options);
+  EXPECT_TRUE(client->LogEvent(Event("pay", "user", "before")));
+  EXPECT_TRUE(client->Flush(seconds(30)));
+  for (int i = 0; i < 20; ++i) client->LogEvent(Event("pay", "user", "p" + std::to_string(i)));
+  std::vector<pid_t> workers;
+  for (int worker = 0; worker < 3; ++worker) {
+    const pid_t pid = fork();
+    ASSERT_GE(pid, 0);
+    if (pid == 0) {
+      alarm(60);
+      bool ok = true;
+      for (int i = 0; i < 5; ++i) {
+        const std::string id = "w" + std::to_string(worker) + "-" + std::to_string(i);
+        ok = ok && client->LogExposure(client->GetString("page", Context(id), "")) &&
+             client->LogEvent(Event("pay", "user", id));
+      }
+      ok = ok && client->Flush(seconds(30)) && client->stats().events_sent == 5;
+      client.reset();
+      _exit(ok ? 0 : 1);
+    }
+    workers.push_back(pid);
+  }
+  for (const pid_t pid : workers) {
+    int status = 0;
+    ASSERT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(status, 0);
+  }
+  EXPECT_TRUE(client->Flush(seconds(30)));
+  EXPECT_EQ(client->stats().events_sent, 21);
+  client.reset();
+  EXPECT_EQ(server_->Stop(), 0);
+  EXPECT_EQ(Export("events").size(), 21u + 15u);
+  EXPECT_EQ(Export("exposures").size(), 15u);
 }
 
 }  // namespace
