@@ -265,6 +265,8 @@ void State::SendLoop() {
   outbox_.Adopt(&problems);
   for (const std::string& problem : problems) Tell(kKeeping, problem);
   std::unique_lock<std::mutex> lock(mutex_);
+  has_adopted_ = true;
+  changed_.notify_all();
   while (!is_ending_) {
     const int64_t wait_ms = outbox_.WaitMs();
     if (wait_ms > 0) {
@@ -451,7 +453,8 @@ bool State::Flush(std::chrono::milliseconds timeout) {
   outbox_.SealAll();
   outbox_.HurryUp();
   wake_sender_.notify_one();
-  return WaitFor(changed_, lock, timeout.count(), [this] { return outbox_.IsEmpty(); });
+  return WaitFor(changed_, lock, timeout.count(),
+                 [this] { return has_adopted_ && outbox_.IsEmpty(); });
 }
 
 ClientStats State::Stats() {

@@ -93,6 +93,7 @@ class State {
   std::string last_problem_;
   int64_t snapshots_refused_ = 0;
   bool is_from_disk_ = false;
+  bool has_adopted_ = false;  // what earlier processes left is queued
   bool is_ending_ = false;
   int running_ = 0;  // threads
 
