@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/command.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -83,6 +85,18 @@ absl::Status WriteOutput(const std::string& path, std::string_view text) {
   if (file) return absl::OkStatus();
   return absl::UnavailableError(
       absl::StrCat("cannot write '", path, "': ", std::strerror(errno), "."));
+}
+
+std::function<void(double)> ProgressBar() {
+  if (isatty(STDERR_FILENO) == 0) return {};
+  return [](double done) {
+    constexpr int kWidth = 50;
+    const int filled = static_cast<int>(done * kWidth);
+    std::fprintf(stderr, "\r[%s%s] %3.0f%%%s",
+                 std::string(static_cast<size_t>(filled), '=').c_str(),
+                 std::string(static_cast<size_t>(kWidth - filled), ' ').c_str(), 100 * done,
+                 done >= 1 ? "\n" : "");
+  };
 }
 
 }  // namespace fulcrum::cli

@@ -38,6 +38,7 @@ void AddAnalyze(CLI::App* program, Run* run);
 void AddExport(CLI::App* program, Run* run);
 void AddSimulate(CLI::App* program, Run* run);
 void AddStats(CLI::App* program, Run* run);
+void AddCalibrate(CLI::App* program, Run* run);
 
 // Prints "error: …" to stderr and gives the exit code that the kind of error has.
 int Fail(const absl::Status& status);
@@ -52,5 +53,8 @@ absl::StatusOr<const experiments::ExperimentDefinition*> FindExperiment(
 absl::StatusOr<std::string> ReadFile(const std::string& path);  // "-" = standard input.
 // To the file, or to standard output when `path` is "" or "-".
 absl::Status WriteOutput(const std::string& path, std::string_view text);
+
+// For long work: a line on the terminal that fills up; empty, so silent, where stderr is none.
+std::function<void(double)> ProgressBar();
 
 }  // namespace fulcrum::cli

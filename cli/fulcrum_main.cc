@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   fulcrum::cli::AddImport(&program, &run);
   fulcrum::cli::AddSimulate(&program, &run);
   fulcrum::cli::AddStats(&program, &run);
+  fulcrum::cli::AddCalibrate(&program, &run);
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& help) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/simulate.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <iostream>
@@ -29,14 +27,6 @@ struct CommandOptions {
   SimulateOptions simulate;
 };
 
-void ShowProgress(double done) {
-  constexpr int kWidth = 40;
-  const int filled = static_cast<int>(done * kWidth);
-  std::cerr << "\r[" << std::string(static_cast<size_t>(filled), '#')
-            << std::string(static_cast<size_t>(kWidth - filled), ' ') << "] "
-            << static_cast<int>(100 * done) << "%" << (done >= 1 ? "\n" : "") << std::flush;
-}
-
 absl::Status RunCheck(const CommandOptions& options) {
   FULCRUM_ASSIGN_OR_RETURN(const std::string text, ReadFile(options.truth));
   FULCRUM_ASSIGN_OR_RETURN(const TruthFile file, TruthFromJson(text));
@@ -56,7 +46,7 @@ absl::Status RunCheck(const CommandOptions& options) {
 
 absl::Status RunSimulate(CommandOptions options) {
   SimulateOptions& simulate = options.simulate;
-  if (isatty(STDERR_FILENO) != 0) simulate.progress = ShowProgress;
+  simulate.progress = ProgressBar();
   FULCRUM_ASSIGN_OR_RETURN(const experiments::Definitions definitions, LoadProject(options.dir));
   FULCRUM_ASSIGN_OR_RETURN(const Simulation simulation, MakeSimulation(definitions, simulate));
   if (!simulate.server.empty() || !simulate.out.empty()) {

@@ -20,7 +20,7 @@ TEST(Cli, HelpHasAnExampleForEverySubcommand) {
   const Outcome all = RunProgram({"--help"});
   EXPECT_EQ(all.exit_code, 0);
   for (const char* command : {"serve", "validate", "diff", "explain", "assign", "report", "analyze",
-                              "plan", "export", "import", "stats", "simulate"}) {
+                              "plan", "export", "import", "stats", "simulate", "calibrate"}) {
     EXPECT_THAT(all.out, HasSubstr(command));
     const Outcome one = RunProgram({command, "--help"});
     EXPECT_EQ(one.exit_code, 0) << command;
@@ -60,6 +60,32 @@ TEST(Cli, StatsRunsAMethodAndNamesTheFieldAtFault) {
   EXPECT_THAT(bad.err, HasSubstr("treatment"));
   EXPECT_EQ(RunProgram({"stats", "no_such_method"}, "{}").exit_code, 1);
   EXPECT_EQ(RunProgram({"stats", "two_proportion_z"}, "{").exit_code, 1);
+}
+
+TEST(Cli, CalibrateFailsWhereARowIsOutside) {
+  const std::vector<std::string> small = {"calibrate", "--replications", "400", "--only",
+                                          "aa_ratio.delta"};
+  const auto with = [&](std::initializer_list<std::string> more) {
+    std::vector<std::string> arguments = small;
+    arguments.insert(arguments.end(), more);
+    return RunProgram(arguments);
+  };
+  const Outcome good = with({});
+  EXPECT_EQ(good.exit_code, 0) << good.out << good.err;
+  EXPECT_EQ(good.err, "");  // No progress bar in a pipe.
+  const Outcome planted = with({"--plant", "raw-variance-ratio", "--format", "json"});
+  EXPECT_EQ(planted.exit_code, 1);
+  const auto table = nlohmann::json::parse(planted.out);
+  EXPECT_FALSE(table["within"].get<bool>());
+  EXPECT_EQ(table["rows"][0]["verdict"], "outside");
+  const Outcome peeking =
+      RunProgram({"calibrate", "--replications", "400", "--only", "looks", "--plant", "peeking"});
+  EXPECT_EQ(peeking.exit_code, 1);
+  EXPECT_THAT(peeking.out, HasSubstr("OUTSIDE, planted"));
+  const Outcome unknown = RunProgram({"calibrate", "--only", "aa_ratio.delto"});
+  EXPECT_EQ(unknown.exit_code, 1);
+  EXPECT_THAT(unknown.err, HasSubstr("did you mean 'aa_ratio.delta'?"));
+  EXPECT_EQ(RunProgram({"calibrate", "--plant", "nothing"}).exit_code, 2);
 }
 
 TEST(Cli, AssignAndExplainAgree) {
