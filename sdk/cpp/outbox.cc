@@ -270,29 +270,37 @@ Outbox::Outcome Outbox::Judge(const HttpResponse& response, const Batch& batch,
 
 void Outbox::NoteRejected(const HttpResponse& response, const Batch& batch, const std::string& body,
                           std::string* problem) {
+  // Nothing is taken for granted: something between may answer in the server's place.
   const nlohmann::json answer = nlohmann::json::parse(response.body, nullptr, false);
-  if (!answer.is_object() || !answer.contains("rejected")) return;
-  const nlohmann::json& rejected = answer["rejected"];
-  if (!rejected.is_array() || rejected.empty()) return;
-  const nlohmann::json sent = nlohmann::json::parse(body, nullptr, false);
-  int64_t count = static_cast<int64_t>(rejected.size());
-  if (answer.contains("rejected_not_listed") && answer["rejected_not_listed"].is_number()) {
-    count += answer["rejected_not_listed"].get<int64_t>();
-  }
+  if (!answer.is_object()) return;
+  const auto rejected = answer.find("rejected");
+  if (rejected == answer.end() || !rejected->is_array() || rejected->empty()) return;
+  auto count = static_cast<int64_t>(rejected->size());
+  const auto more = answer.find("rejected_not_listed");
+  if (more != answer.end() && more->is_number_integer()) count += more->get<int64_t>();
+  count = std::clamp<int64_t>(count, 0, batch.items);
   sent_[At(batch.kind)] -= count;
   dropped_[At(batch.kind)] += count;
-  if (batch.kind == ItemKind::kExposure) {
-    for (const nlohmann::json& one : rejected) {
-      const size_t index = one.value("index", size_t{0});
-      if (!sent["exposures"].is_array() || index >= sent["exposures"].size()) continue;
-      const nlohmann::json& item = sent["exposures"][index];
-      Arm* arm = arms_->Of(item.value("experiment", ""), item.value("variant", ""));
-      --arm->sent;
-      ++arm->dropped;
+  const nlohmann::json ours = nlohmann::json::parse(body, nullptr, false);
+  const nlohmann::json& items = ours.at(ListName(batch.kind));
+  std::string first;
+  for (const nlohmann::json& one : *rejected) {
+    if (!one.is_object()) continue;
+    const auto error = one.find("error");
+    if (first.empty() && error != one.end() && error->is_string()) first = *error;
+    const auto index = one.find("index");
+    if (batch.kind != ItemKind::kExposure || index == one.end() || !index->is_number_unsigned() ||
+        index->get<size_t>() >= items.size()) {
+      continue;
     }
+    const nlohmann::json& item = items[index->get<size_t>()];
+    Arm* arm =
+        arms_->Of(item.at("experiment").get<std::string>(), item.at("variant").get<std::string>());
+    --arm->sent;
+    ++arm->dropped;
   }
   *problem = "The server refused " + std::to_string(count) + " of " + std::to_string(batch.items) +
-             " " + ListName(batch.kind) + "; the first: " + rejected[0].value("error", "") + ".";
+             " " + ListName(batch.kind) + "; the first: " + first + ".";
 }
 
 // What its body would have told, another batch tells.

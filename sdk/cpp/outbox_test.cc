@@ -221,6 +221,24 @@ TEST_F(OutboxTest, ItemsTheServerRejectsAreDroppedByArm) {
   EXPECT_EQ(Stats().exposures_dropped, 1);
 }
 
+TEST_F(OutboxTest, AnswersThatAreNotTheServersDoNoHarm) {
+  Make();
+  Arm* arm = arms_.Of("e", "control");
+  for (const char* answer :
+       {"", "<html>", "[]", "{}", R"({"rejected":7})", R"({"rejected":[1,"x",null,{}]})",
+        R"({"rejected":[{"index":"0","error":3}]})", R"({"rejected":[{"index":-1},{"index":99}]})",
+        R"({"rejected":[{}],"rejected_not_listed":1e99})",
+        R"({"rejected":[{}],"rejected_not_listed":9000000000000000000})"}) {
+    AddExposure(arm);
+    SealAll();
+    server_.Become([answer](const HttpRequest&) { return Reply(200, answer); });
+    Send();
+    EXPECT_TRUE(outbox_->IsEmpty()) << answer;
+    EXPECT_GE(Stats().exposures_sent, 0) << answer;
+  }
+  EXPECT_EQ(Stats().exposures_sent + Stats().exposures_dropped, 10);
+}
+
 TEST_F(OutboxTest, SpillsWhileTheServerIsAwayAndTheNextProcessSends) {
   options_.max_queue_bytes = 2'000;
   Make(true);

@@ -222,7 +222,8 @@ void State::StartThreadsOnce() {
     if (poll_connection_ == nullptr) poll_connection_ = transport_->Connect();
     const auto start = [this](void (State::*loop)()) {
       threads_.emplace_back([this, loop] {
-        (this->*loop)();
+        while (!RunLoop(loop)) {
+        }
         const std::lock_guard<std::mutex> done(mutex_);
         --running_;
         changed_.notify_all();
@@ -235,6 +236,17 @@ void State::StartThreadsOnce() {
     is_started_.store(true, std::memory_order_release);
   } catch (const std::exception& exception) {
     last_problem_ = std::string("A thread cannot be started: ") + exception.what() + ".";
+  }
+}
+
+// False where it is to be run again: memory was short, and a second later it may not be.
+bool State::RunLoop(void (State::*loop)()) {
+  try {
+    (this->*loop)();
+    return true;
+  } catch (...) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    return WaitFor(changed_, lock, kLongestSleepMs, [this] { return is_ending_; });
   }
 }
 

@@ -61,6 +61,7 @@ class State {
  private:
   enum Source { kPolling, kSending, kKeeping, kAsking, kLogging, kSourceCount };
   void StartThreadsOnce();
+  bool RunLoop(void (State::*loop)());
   void PollLoop();
   void SendLoop();
   void KeepLoop();
