@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,7 +46,7 @@ struct Batch {
 };
 
 // Batches on disk: a directory of this process (`spool/<name>`, locked while it lives), one file a
-// batch. Not thread-safe: one background thread writes, and no file is handled by two.
+// batch. Thread-safe; no file is handled by two threads.
 class Spool {
  public:
   Spool(std::string state_directory, std::string name);
@@ -64,15 +65,17 @@ class Spool {
   void Abandon() { lock_.Release(); }
 
  private:
+  // Where the next file goes; the directory is there then.
+  bool Place(std::string* path, std::string* error);
   bool Open(std::string* error);
   void AdoptDirectory(const std::string& directory, std::vector<Batch>* batches,
                       std::vector<std::string>* problems);
-  std::string NextPath();
 
   const std::string root_;       // state_directory/spool
   const std::string directory_;  // of this process
-  FileLock lock_;
-  int64_t serial_ = 0;
+  std::mutex mutex_;
+  FileLock lock_;       // guarded by mutex_
+  int64_t serial_ = 0;  // guarded by mutex_
 };
 
 }  // namespace fulcrum::sdk

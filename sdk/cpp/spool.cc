@@ -59,6 +59,14 @@ bool ToInt(std::string_view text, int64_t* value) {
   return std::from_chars(text.data(), text.data() + text.size(), *value).ec == std::errc();
 }
 
+void RemoveIfDone(const std::string& directory) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(directory, ignored)) {
+    if (entry.path().extension() == kSuffix) return;
+  }
+  fs::remove_all(directory, ignored);
+}
+
 bool Decode(std::string_view bytes, Batch* batch) {
   const std::string_view first = TakeLine(&bytes);
   if (first.substr(0, kMagic.size()) != kMagic ||
@@ -89,12 +97,7 @@ Spool::Spool(std::string state_directory, std::string name)
 
 Spool::~Spool() {
   if (!lock_.held()) return;
-  std::error_code ignored;
-  bool has_batches = false;
-  for (const auto& entry : fs::directory_iterator(directory_, ignored)) {
-    has_batches |= entry.path().extension() == kSuffix;
-  }
-  if (!has_batches) fs::remove_all(directory_, ignored);
+  RemoveIfDone(directory_);
 }
 
 // Made under a name that no other process takes over, locked, and then shown.
@@ -114,16 +117,18 @@ bool Spool::Open(std::string* error) {
   return false;
 }
 
-std::string Spool::NextPath() {
+bool Spool::Place(std::string* path, std::string* error) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!Open(error)) return false;
   char name[32];
   std::snprintf(name, sizeof name, "/%012lld", static_cast<long long>(++serial_));
-  return directory_ + name + kSuffix;
+  *path = directory_ + name + kSuffix;
+  return true;
 }
 
 bool Spool::Write(Batch* batch, std::string* error) {
-  if (!Open(error)) return false;
-  const std::string path = NextPath();
-  if (!WriteWhole(path, Encode(*batch), error)) return false;
+  std::string path;
+  if (!Place(&path, error) || !WriteWhole(path, Encode(*batch), error)) return false;
   batch->path = path;
   batch->body = {};
   return true;
@@ -159,15 +164,21 @@ void Spool::AdoptDirectory(const std::string& directory, std::vector<Batch>* bat
     std::string bytes, error;
     bool is_there = false;
     Batch batch;
-    if (!ReadWhole(path, &bytes, &is_there, &error) || !Decode(bytes, &batch)) {
-      problems->push_back(error.empty() ? "The batch kept in '" + path +
-                                              "' is damaged and was removed; its items are lost."
-                                        : error);
+    if (!ReadWhole(path, &bytes, &is_there, &error)) {
+      problems->push_back(error);  // it stays for another start
+      continue;
+    }
+    if (!Decode(bytes, &batch)) {
+      problems->push_back("The batch kept in '" + path +
+                          "' is damaged and was removed; its items are lost.");
       unlink(path.c_str());
       continue;
     }
     batch.body = {};
-    batch.path = NextPath();
+    if (!Place(&batch.path, &error)) {
+      problems->push_back(error);
+      return;
+    }
     if (rename(path.c_str(), batch.path.c_str()) == 0) batches->push_back(std::move(batch));
   }
 }
@@ -186,13 +197,8 @@ std::vector<Batch> Spool::Adopt(std::vector<std::string>* problems) {
   for (const std::string& directory : directories) {
     FileLock lock;
     if (!lock.TryExclusive(directory + "/lock")) continue;  // its process is alive
-    std::string error;
-    if (!Open(&error)) {
-      problems->push_back(error);
-      break;
-    }
     AdoptDirectory(directory, &batches, problems);
-    fs::remove_all(directory, ignored);
+    RemoveIfDone(directory);
   }
   return batches;
 }
