@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Keys, reload, stop and resume, the audit, the clock and what can be looked at; without sockets.
+#include <atomic>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -377,6 +381,72 @@ TEST(Fingerprint, ChangesWithContentAndNotWithoutIt) {
   directory.Write("experiments/new.yaml", "experiment: new\n");
   EXPECT_NE(ProjectFingerprint(directory.path()), before);
   EXPECT_EQ(ProjectFingerprint("/nowhere/at/all"), 0u);
+}
+
+// Both ways of noticing: a change is told once, after it is complete.
+TEST(Watcher, TellsOfEachSavedChangeOnceItIsWhole) {
+  for (const bool use_inotify : {true, false}) {
+    TempDirectory directory;
+    WriteTestProject(directory);
+    const std::string path = directory.path() + "/experiments/price.yaml";
+    std::atomic<int> told{0};
+    std::atomic<bool> saw_part{false};
+    Watcher watcher(
+        directory.path(), ProjectFingerprint(directory.path()),
+        [&] {
+          std::ifstream file(path);
+          const std::string text((std::istreambuf_iterator<char>(file)), {});
+          saw_part = saw_part || text.ends_with("part\n");
+          ++told;
+        },
+        use_inotify);
+    const auto until = [&](int times) {
+      for (int i = 0; i < 1000 && told < times; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      }
+      return told >= times;
+    };
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    directory.Write("notes.txt", "nobody's business");
+    directory.Write("experiments/price.yaml", "experiment: price\n");
+    EXPECT_TRUE(until(1));
+    directory.Write("experiments/other.new", "experiment: other\n");
+    std::filesystem::rename(directory.path() + "/experiments/other.new",
+                            directory.path() + "/experiments/other.yaml");
+    EXPECT_TRUE(until(2));
+    std::filesystem::remove(directory.path() + "/experiments/other.yaml");
+    EXPECT_TRUE(until(3));
+    if (use_inotify) {  // A file that is being written is not read: an editor that pauses.
+      std::ofstream file(path);
+      file << "part\n" << std::flush;
+      std::this_thread::sleep_for(std::chrono::milliseconds(250));
+      file << "whole\n";
+      file.close();
+      EXPECT_TRUE(until(4));
+      EXPECT_FALSE(saw_part);
+    }
+  }
+}
+
+// experiments/ may come, go, and be replaced as a whole.
+TEST(Watcher, FollowsADirectoryThatIsReplaced) {
+  TempDirectory directory;
+  directory.Write("project.yaml", "project: p\n");
+  std::atomic<int> told{0};
+  Watcher watcher(directory.path(), ProjectFingerprint(directory.path()), [&] { ++told; });
+  const auto until = [&](int times) {
+    for (int i = 0; i < 1000 && told < times; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return told >= times;
+  };
+  for (int round = 0; round < 3; ++round) {
+    const int before = told;
+    std::filesystem::remove_all(directory.path() + "/experiments");
+    std::filesystem::create_directory(directory.path() + "/experiments");
+    directory.Write("experiments/x.yaml", "experiment: x" + std::to_string(round) + "\n");
+    EXPECT_TRUE(until(before + 1));
+  }
 }
 
 }  // namespace
