@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/context.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -39,6 +41,12 @@ absl::StatusOr<OwnedContext> OwnedContext::FromJson(std::string_view json,
         if (!id.is_string()) return WrongContext("has a unit id that is not a text");
         context.units_.push_back({context.Keep(kind), context.Keep(id.get<std::string>())});
       }
+    } else if (key == "priors") {
+      if (!value.is_object()) return WrongContext("has priors that are not an object");
+      for (const auto& [experiment, variant] : value.items()) {
+        if (!variant.is_string()) return WrongContext("has a prior variant that is not a text");
+        context.AddPrior(experiment, variant.get<std::string>(), -1);
+      }
     } else if (key == "now") {
       const auto now = value.is_string() ? ParseRfc3339(value.get<std::string>()) : std::nullopt;
       if (!now) return WrongContext("has a now that is not an RFC 3339 instant with its offset");
@@ -58,6 +66,11 @@ absl::StatusOr<OwnedContext> OwnedContext::FromJson(std::string_view json,
         if (const auto instant = ParseRfc3339(text)) typed = core::Value::TimeMs(*instant);
       }
       context.attributes_.push_back({context.Keep(key), typed});
+      // As the server reads it: named like a unit kind, it is an id of that kind as well.
+      const auto& kinds = snapshot.unit_kinds;
+      if (std::find(kinds.begin(), kinds.end(), key) != kinds.end()) {
+        context.units_.push_back({context.Keep(key), text});
+      }
     } else if (!value.is_null()) {
       return WrongContext("has an attribute that is neither a text, a number nor a bool");
     }
@@ -65,19 +78,26 @@ absl::StatusOr<OwnedContext> OwnedContext::FromJson(std::string_view json,
   return context;
 }
 
+void OwnedContext::AddPrior(std::string_view experiment, std::string_view variant, int32_t phase) {
+  for (const core::Prior& prior : priors_) {
+    if (prior.experiment == experiment) return;
+  }
+  priors_.push_back({Keep(experiment), Keep(variant), phase});
+}
+
 core::Context OwnedContext::View() const& {
   core::Context view;
   view.targeting_key = targeting_key_;
   view.units = units_;
   view.attributes = attributes_;
+  view.priors = priors_;
   view.now_ms = now_ms_;
   return view;
 }
 
 absl::StatusOr<std::unique_ptr<const core::Snapshot>> CompileProject(
-    const experiments::Definitions& definitions) {
-  FULCRUM_ASSIGN_OR_RETURN(core::SnapshotData data,
-                           experiments::Compile(definitions, core::Controls()));
+    const experiments::Definitions& definitions, const core::Controls& controls) {
+  FULCRUM_ASSIGN_OR_RETURN(core::SnapshotData data, experiments::Compile(definitions, controls));
   core::BuildError error;
   auto snapshot = core::Snapshot::Make(std::move(data), &error);
   if (snapshot == nullptr) return InvalidArgument(error.message);

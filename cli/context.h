@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/context.h"
+#include "core/controls.h"
 #include "core/snapshot.h"
 #include "experiments/definition.h"
 
@@ -21,10 +22,13 @@ namespace fulcrum::cli {
 class OwnedContext {
  public:
   // An OFREP context object: {"targetingKey": "u1", "channel": "search", "now": "2026-…"}. A unit
-  // of another kind than the project's default goes in "units": {"device": "d9"}; `now` is when to
-  // decide.
+  // of another kind than the project's default is "device": "d9", or goes in "units"; `now` is when
+  // to decide; "priors": {"experiment": "variant"} are what the unit was given before.
   static absl::StatusOr<OwnedContext> FromJson(std::string_view json,
                                                const core::SnapshotData& snapshot);
+
+  // Unless the context says itself what the unit was given there.
+  void AddPrior(std::string_view experiment, std::string_view variant, int32_t phase);
 
   // Valid until this changes.
   core::Context View() const&;
@@ -36,12 +40,13 @@ class OwnedContext {
   std::deque<std::string> texts_;  // A deque: views into it survive growth (and moves).
   std::vector<core::UnitId> units_;
   std::vector<core::Attribute> attributes_;
+  std::vector<core::Prior> priors_;
   int64_t now_ms_ = 0;
 };
 
-// The snapshot of a project directory, with no controls: what the files alone say.
+// The snapshot of a project directory; without controls, what the files alone say.
 absl::StatusOr<std::unique_ptr<const core::Snapshot>> CompileProject(
-    const experiments::Definitions& definitions);
+    const experiments::Definitions& definitions, const core::Controls& controls = {});
 
 // The handle, or NotFound naming the experiments there are.
 absl::StatusOr<core::ExperimentHandle> FindHandle(const experiments::Definitions& definitions,

@@ -7,6 +7,7 @@
 
 #include "CLI/CLI.hpp"
 #include "base/status.h"
+#include "base/time.h"
 #include "cli/command.h"
 
 namespace fulcrum::cli {
@@ -15,12 +16,16 @@ namespace {
 struct Options {
   std::string before;
   std::string after;
+  std::string now;
 };
 
 absl::StatusOr<experiments::DiffReport> Compare(const Options& options) {
   FULCRUM_ASSIGN_OR_RETURN(const auto before, LoadProject(options.before));
   FULCRUM_ASSIGN_OR_RETURN(const auto after, LoadProject(options.after));
-  return experiments::Diff(before, after);
+  if (options.now.empty()) return experiments::Diff(before, after);
+  const auto now_ms = ParseRfc3339(options.now);
+  if (!now_ms) return InvalidArgument("--now is an instant, as 2026-03-02T00:00:00+08:00.");
+  return experiments::Diff(before, after, *now_ms);
 }
 
 int RunDiff(const Options& options) {
@@ -52,6 +57,8 @@ void AddDiff(CLI::App* program, Run* run) {
       "Example: fulcrum diff shop-before shop-after");
   command->add_option("DIR_OLD", options->before, "Project directory as it is")->required();
   command->add_option("DIR_NEW", options->after, "Project directory as it would be")->required();
+  command->add_option("--now", options->now,
+                      "Where ramps are and what runs at this instant (else: at their last step)");
   command->callback([=] { *run = [=] { return RunDiff(*options); }; });
 }
 

@@ -45,7 +45,8 @@ absl::StatusOr<report::Report> FromData(const Options& options) {
   embedded.read_only = true;
   FULCRUM_ASSIGN_OR_RETURN(const auto opened, store::OpenEmbedded(embedded));
   FULCRUM_ASSIGN_OR_RETURN(auto controls, opened->ReadControls());
-  FULCRUM_ASSIGN_OR_RETURN(auto published, server::Publish(definitions, std::move(controls), 0));
+  FULCRUM_ASSIGN_OR_RETURN(auto published,
+                           server::Publish({definitions, {}}, std::move(controls), 0));
   int64_t as_of_ms = INT64_MAX;
   if (!options.as_of.empty()) {
     as_of_ms = *ParseRfc3339(options.as_of);

@@ -96,6 +96,12 @@ void AddServe(CLI::App* program, Run* run) {
       ->add_option("--max-connections", options->server.max_connections,
                    "Keep-alive connections served at once; further ones get 503")
       ->capture_default_str();
+  command
+      ->add_option("--max-streams", options->server.max_streams,
+                   "Event streams and long polls at once, beside the connections")
+      ->capture_default_str();
+  command->add_flag("--allow-unsafe-edits", options->server.allow_unsafe_edits,
+                    "Serve edits that move or mix units of running experiments (they are audited)");
   command->add_option("--simulated-clock", options->simulated_clock,
                       "For demonstrations: start at this instant, move by POST /v1/clock");
   command->callback([=] {

@@ -11,7 +11,7 @@ ExperimentControls* FindOrAdd(Controls* controls, const std::string& experiment)
       controls->experiments.begin(), controls->experiments.end(), experiment,
       [](const ExperimentControls& a, const std::string& key) { return a.experiment < key; });
   if (at != controls->experiments.end() && at->experiment == experiment) return &*at;
-  return &*controls->experiments.insert(at, ExperimentControls{experiment, {}, {}, {}, {}});
+  return &*controls->experiments.insert(at, ExperimentControls{experiment, {}, {}, {}, {}, {}});
 }
 
 void ApplyOne(const ControlRecord& record, ExperimentControls* to) {
@@ -40,6 +40,9 @@ void ApplyOne(const ControlRecord& record, ExperimentControls* to) {
     case ControlKind::kCloseEnrolment:
       if (!to->enrolment_closed_at_ms.has_value()) to->enrolment_closed_at_ms = record.ts_ms;
       break;
+    case ControlKind::kEdit:
+      to->edits.push_back({record.ts_ms, record.weights});
+      break;
   }
 }
 
@@ -61,6 +64,8 @@ std::string_view ControlKindName(ControlKind kind) {
       return "set_weights";
     case ControlKind::kCloseEnrolment:
       return "close_enrolment";
+    case ControlKind::kEdit:
+      return "edit";
   }
   return "unknown";
 }

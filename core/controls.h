@@ -22,9 +22,12 @@ enum class ControlKind : uint8_t {
   kReleaseRamp = 3,     // the ramp goes on; the rest of it is late by the time it was held
   kAdvanceRamp = 4,     // ramp step `step` begins now
   kSetWeights = 5,      // a new phase with `weights`
-  kCloseEnrolment = 6,  // for all arms at one instant; units with a prior keep their variant
+  kCloseEnrolment = 6,  // for all arms at one instant; units with a prior keep their variant, so it
+                        // is of use where the host keeps priors (the server: where it is sticky)
+  kEdit = 7,            // another definition is served from here on: a new phase. `weights` are the
+                        // designed ones before it, where it changed them
 };
-inline constexpr int kControlKindCount = 7;
+inline constexpr int kControlKindCount = 8;
 std::string_view ControlKindName(ControlKind kind);  // "stop", "resume", "hold_ramp", ...
 std::optional<ControlKind> ParseControlKind(std::string_view name);
 
@@ -76,6 +79,7 @@ struct ExperimentControls {
   std::optional<Stop> stop;
   std::vector<RampControl> ramp;       // in time order
   std::vector<WeightControl> weights;  // in time order
+  std::vector<WeightControl> edits;    // in time order; `weights` of each held before it
   std::optional<int64_t> enrolment_closed_at_ms;
   bool operator==(const ExperimentControls&) const = default;
 };
@@ -103,21 +107,29 @@ struct RampStep {
 };
 
 // The phases of an experiment that starts at start_ms with the given weights: one per ramp step
-// (one of full traffic where there is none) and per weight control, as held, advanced and
+// (one of full traffic where there is none), per weight control and per edit, as held, advanced and
 // re-weighted by `controls` (nullptr: none). `experiment` supplies variants, hash, start and
-// is_sticky. nullopt with *error set where a control cannot apply: an unknown variant or step,
-// or weights for an experiment that is not sticky (its units would change variant).
+// is_sticky. nullopt with *error set only where the design itself is at fault (a ramp by elapsed
+// time without a start).
+//
+// A definition may be edited after a control was written. A control that no longer fits it is told
+// in *unfit, one sentence each, and never stands in the way of the rest:
+//  - an advance beyond the last ramp step begins the last one; one to no step at all does nothing;
+//  - weights (for a variant that is gone, without one that has come, or of an experiment that is no
+//    longer sticky) leave the weights as they were. The phase begins all the same, so that the
+//    numbers of the phases after it, which exposures carry, keep their meaning.
 std::optional<std::vector<PhaseData>> BuildPhases(const ExperimentData& experiment,
                                                   const std::vector<uint32_t>& weights_ppm,
                                                   const std::vector<RampStep>& ramp,
                                                   const ExperimentControls* controls,
+                                                  std::vector<std::string>* unfit,
                                                   std::string* error);
 
 // Folds `controls` into an experiment already filled in by its definition: stop, enrolment, and
-// (through BuildPhases) phases. False with *error set where the latter cannot be built; the stop
-// and the enrolment are folded even then.
+// (through BuildPhases) phases. A stop with a variant that is gone serves nobody, and is told in
+// *unfit. False with *error set as BuildPhases; the stop and the enrolment are folded even then.
 bool FoldControls(const ExperimentControls* controls, const std::vector<uint32_t>& weights_ppm,
                   const std::vector<RampStep>& ramp, ExperimentData* experiment,
-                  std::string* error);
+                  std::vector<std::string>* unfit, std::string* error);
 
 }  // namespace fulcrum::core

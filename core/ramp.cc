@@ -22,8 +22,8 @@ class RampPlayer {
   RampPlayer(int64_t start_ms, const std::vector<RampStep>& steps)
       : start_ms_(start_ms), steps_(steps) {}
 
-  // False where the control names no step.
-  bool Play(const RampControl& control) {
+  // "" where the control fits; else what is done instead.
+  std::string Play(const RampControl& control) {
     const int64_t at_ms = std::max(control.at_ms, last_control_ms_);
     last_control_ms_ = at_ms;
     BeginStepsUntil(at_ms);
@@ -31,24 +31,16 @@ class RampPlayer {
       case RampControl::Kind::kHold:
         if (!is_held_) held_at_ms_ = at_ms;
         is_held_ = true;
-        return true;
+        return "";
       case RampControl::Kind::kRelease:
         if (is_held_) delay_ms_ += at_ms - held_at_ms_;
         is_held_ = false;
         floor_ms_ = at_ms;
-        return true;
+        return "";
       case RampControl::Kind::kAdvance:
         break;
     }
-    if (control.step < 0 || static_cast<size_t>(control.step) >= steps_.size()) return false;
-    next_ = static_cast<size_t>(control.step);
-    // The steps after it keep their distance from it.
-    const RampStep& step = steps_[next_];
-    if (step.kind == RampStep::Kind::kElapsed) delay_ms_ = at_ms - (start_ms_ + step.elapsed_ms);
-    is_held_ = false;
-    floor_ms_ = at_ms;
-    Begin(at_ms);
-    return true;
+    return Advance(control.step, at_ms);
   }
 
   std::vector<TrafficFrom> Finish() {
@@ -57,6 +49,21 @@ class RampPlayer {
   }
 
  private:
+  std::string Advance(int32_t to, int64_t at_ms) {
+    if (to < 0) return Cat("an advance to ramp step ", to, ", which is none, does nothing");
+    const bool is_beyond = static_cast<size_t>(to) >= steps_.size();
+    next_ = is_beyond ? steps_.size() - 1 : static_cast<size_t>(to);
+    // The steps after it keep their distance from it.
+    const RampStep& step = steps_[next_];
+    if (step.kind == RampStep::Kind::kElapsed) delay_ms_ = at_ms - (start_ms_ + step.elapsed_ms);
+    is_held_ = false;
+    floor_ms_ = at_ms;
+    Begin(at_ms);
+    if (!is_beyond) return "";
+    return Cat("an advance to ramp step ", to, " of a ramp of ", uint64_t{steps_.size()},
+               " steps begins the last one");
+  }
+
   // A held-up elapsed step is late by the delay; a dated one keeps its date where that is still
   // ahead.
   int64_t DueMs(const RampStep& step) const {
@@ -146,12 +153,55 @@ bool ResolveWeights(const ExperimentData& experiment, const WeightControl& contr
   return !weights_ppm->empty() || Fail(error, experiment, "the weights cannot be rounded to ppm");
 }
 
+// The first phase that begins at or after at_ms; the phase that at_ms falls into is cut in two.
+size_t CutAt(int64_t at_ms, std::vector<PhaseData>* phases) {
+  auto at = std::find_if(phases->begin(), phases->end(),
+                         [&](const PhaseData& p) { return p.start_ms >= at_ms; });
+  if (at != phases->begin() && (at == phases->end() || at->start_ms > at_ms)) {
+    PhaseData second = *std::prev(at);
+    second.start_ms = at_ms;
+    at = phases->insert(at, std::move(second));
+  }
+  return static_cast<size_t>(at - phases->begin());
+}
+
+// Edits say what held before them, controls what holds from them on, over the design's weights.
+void SetWeights(const ExperimentData& experiment, const ExperimentControls& controls,
+                std::vector<PhaseData>* phases, std::vector<std::string>* unfit) {
+  size_t begin = 0;
+  for (const WeightControl& edit : controls.edits) {
+    const size_t end = CutAt(edit.at_ms, phases);
+    std::vector<uint32_t> before;
+    std::string why;
+    // Only the numbers of past phases hang on it, so an edit that does not fit is nobody's concern.
+    if (!edit.weights.empty() && ResolveWeights(experiment, edit, &before, &why)) {
+      for (size_t i = begin; i < end; ++i) (*phases)[i].weights_ppm = before;
+    }
+    begin = std::max(begin, end);
+  }
+  for (const WeightControl& control : controls.weights) {
+    size_t i = CutAt(control.at_ms, phases);
+    std::vector<uint32_t> resolved;
+    std::string why;
+    if (!experiment.is_sticky) {
+      Fail(&why, experiment,
+           "weights can be set at run time only where it is sticky, because its units would change "
+           "variant");
+    } else if (ResolveWeights(experiment, control, &resolved, &why)) {
+      for (; i < phases->size(); ++i) (*phases)[i].weights_ppm = resolved;
+      continue;
+    }
+    unfit->push_back(Cat(why, "; the weights stay as they were"));
+  }
+}
+
 }  // namespace
 
 std::optional<std::vector<PhaseData>> BuildPhases(const ExperimentData& experiment,
                                                   const std::vector<uint32_t>& weights_ppm,
                                                   const std::vector<RampStep>& ramp,
                                                   const ExperimentControls* controls,
+                                                  std::vector<std::string>* unfit,
                                                   std::string* error) {
   const ExperimentControls none;
   if (controls == nullptr) controls = &none;
@@ -165,10 +215,10 @@ std::optional<std::vector<PhaseData>> BuildPhases(const ExperimentData& experime
   }
   RampPlayer player(experiment.start_ms, steps);
   for (const RampControl& control : controls->ramp) {
-    if (player.Play(control)) continue;
-    Fail(error, experiment,
-         Cat("a control advances to ramp step ", control.step, " of ", uint64_t{steps.size()}));
-    return std::nullopt;
+    const std::string instead = player.Play(control);
+    if (instead.empty()) continue;
+    unfit->emplace_back();
+    Fail(&unfit->back(), experiment, instead);
   }
   std::vector<TrafficFrom> traffic = player.Finish();
   // Held before its first step: it runs, and enrols nobody.
@@ -178,31 +228,13 @@ std::optional<std::vector<PhaseData>> BuildPhases(const ExperimentData& experime
   for (const TrafficFrom& from : traffic) {
     phases.push_back({from.start_ms, from.traffic_ppm, weights_ppm});
   }
-  for (const WeightControl& control : controls->weights) {
-    if (!experiment.is_sticky) {
-      Fail(error, experiment,
-           "weights can be set at run time only where it is sticky, because "
-           "its units would change variant");
-      return std::nullopt;
-    }
-    std::vector<uint32_t> resolved;
-    if (!ResolveWeights(experiment, control, &resolved, error)) return std::nullopt;
-    // From the control on; the phase it falls into is cut in two.
-    auto at = std::find_if(phases.begin(), phases.end(),
-                           [&](const PhaseData& p) { return p.start_ms >= control.at_ms; });
-    const bool falls_between =
-        at != phases.begin() && (at == phases.end() || at->start_ms > control.at_ms);
-    if (falls_between) {
-      at = phases.insert(at, {control.at_ms, std::prev(at)->traffic_ppm, resolved});
-    }
-    for (; at != phases.end(); ++at) at->weights_ppm = resolved;
-  }
+  SetWeights(experiment, *controls, &phases, unfit);
   return phases;
 }
 
 bool FoldControls(const ExperimentControls* controls, const std::vector<uint32_t>& weights_ppm,
                   const std::vector<RampStep>& ramp, ExperimentData* experiment,
-                  std::string* error) {
+                  std::vector<std::string>* unfit, std::string* error) {
   // First what must work whatever else is wrong.
   if (controls != nullptr && controls->stop.has_value()) {
     const Stop& stop = *controls->stop;
@@ -214,13 +246,19 @@ bool FoldControls(const ExperimentControls* controls, const std::vector<uint32_t
         experiment->stop_variant = static_cast<int32_t>(i);
       }
     }
+    if (!stop.variant.empty() && experiment->stop_variant == -1) {
+      unfit->emplace_back();
+      Fail(&unfit->back(), *experiment,
+           Cat("its stop serves ", Quoted(stop.variant),
+               ", which is no variant of it; nobody gets one"));
+    }
   }
   if (controls != nullptr && controls->enrolment_closed_at_ms.has_value()) {
     experiment->enrolment_closed_at_ms =
         std::min(experiment->enrolment_closed_at_ms, *controls->enrolment_closed_at_ms);
   }
   std::optional<std::vector<PhaseData>> phases =
-      BuildPhases(*experiment, weights_ppm, ramp, controls, error);
+      BuildPhases(*experiment, weights_ppm, ramp, controls, unfit, error);
   if (!phases.has_value()) return false;
   experiment->phases = *std::move(phases);
   return true;

@@ -159,6 +159,8 @@ class Compiler {
     return std::move(data_);
   }
 
+  const std::vector<std::string>& unfit() const { return unfit_; }
+
  private:
   // What a `percentage` within a condition draws on.
   struct Draw {
@@ -376,7 +378,8 @@ class Compiler {
       ramp.push_back(to);
     }
     std::string error;
-    if (!core::FoldControls(controls_.Find(experiment.key), weights_ppm, ramp, &out, &error)) {
+    if (!core::FoldControls(controls_.Find(experiment.key), weights_ppm, ramp, &out, &unfit_,
+                            &error)) {
       return InvalidArgument(error);
     }
     data_.experiments.push_back(std::move(out));
@@ -387,13 +390,18 @@ class Compiler {
   const Project& project_;
   const core::Controls& controls_;
   core::SnapshotData data_;
+  std::vector<std::string> unfit_;
 };
 
 }  // namespace
 
 absl::StatusOr<core::SnapshotData> Compile(const Definitions& definitions,
-                                           const core::Controls& controls, int64_t created_ms) {
-  return Compiler(definitions, controls).Run(created_ms);
+                                           const core::Controls& controls, int64_t created_ms,
+                                           std::vector<std::string>* unfit) {
+  Compiler compiler(definitions, controls);
+  absl::StatusOr<core::SnapshotData> data = compiler.Run(created_ms);
+  if (unfit != nullptr) *unfit = compiler.unfit();
+  return data;
 }
 
 }  // namespace fulcrum::experiments

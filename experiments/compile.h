@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/controls.h"
@@ -14,8 +16,9 @@
 namespace fulcrum::experiments {
 
 // REQUIRES: `definitions` passed Validate() in project mode. What core::Validate refuses
-// nevertheless, and a control that cannot apply (a variant that is no longer there), is
-// kInvalidArgument with the experiment's name.
+// nevertheless is kInvalidArgument with the experiment's name. A control that no longer fits its
+// edited definition never refuses anything: core/controls.h says what is done instead, and
+// *unfit (where given) gets a sentence for each.
 //
 //  - Weights become ppm by largest remainder; every weight above zero gets at least 1 ppm
 //    (growthbook-v2: 100 ppm).
@@ -29,6 +32,7 @@ namespace fulcrum::experiments {
 //
 // `created_ms` is recorded in the snapshot and has no other effect.
 absl::StatusOr<core::SnapshotData> Compile(const Definitions& definitions,
-                                           const core::Controls& controls, int64_t created_ms = 0);
+                                           const core::Controls& controls, int64_t created_ms = 0,
+                                           std::vector<std::string>* unfit = nullptr);
 
 }  // namespace fulcrum::experiments

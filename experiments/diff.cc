@@ -2,6 +2,7 @@
 #include "experiments/diff.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <utility>
 
@@ -103,7 +104,7 @@ class ExperimentDiff {
                  const Definitions& after_all, const ExperimentDefinition& after,
                  const core::ExperimentData& compiled_before,
                  const core::ExperimentData& compiled_after, std::optional<int64_t> now_ms,
-                 const std::vector<Move>& moves, std::vector<Edit>* out)
+                 bool is_running, const std::vector<Move>& moves, std::vector<Edit>* out)
       : before_all_(before_all),
         before_(before),
         after_all_(after_all),
@@ -111,7 +112,7 @@ class ExperimentDiff {
         compiled_before_(compiled_before),
         compiled_after_(compiled_after),
         now_ms_(now_ms),
-        edits_(after.key, before.status == ExperimentStatus::kRunning, out) {
+        edits_(after.key, is_running, out) {
     reassigns_ = std::any_of(moves.begin(), moves.end(),
                              [](const Move& move) { return !move.from.empty(); });
   }
@@ -215,6 +216,16 @@ class ExperimentDiff {
     edits_.Add("audience", ConditionText(a), ConditionText(b), edit_class, reason, Pos("audience"));
   }
 
+  // In some phase, be it by a control.
+  static bool HadWeight(const core::ExperimentData& experiment, const std::string& variant) {
+    for (size_t v = 0; v < experiment.variants.size(); ++v) {
+      if (experiment.variants[v].key != variant) continue;
+      return std::any_of(experiment.phases.begin(), experiment.phases.end(),
+                         [v](const core::PhaseData& phase) { return phase.weights_ppm[v] > 0; });
+    }
+    return false;
+  }
+
   void Variants() {
     const bool keeps = before_.sticky && after_.sticky;
     const EditClass moving = keeps ? EditClass::kNeedsNewPhase : EditClass::kUnsafe;
@@ -223,7 +234,7 @@ class ExperimentDiff {
               : "units would change variant: make it sticky first, or make a new experiment";
     for (const VariantDefinition& variant : before_.variants) {
       if (FindVariant(after_, variant.key) != nullptr) continue;
-      const bool had_units = variant.weight > 0;
+      const bool had_units = variant.weight > 0 || HadWeight(compiled_before_, variant.key);
       edits_.Add("variants." + variant.key, variant.key, "",
                  had_units ? EditClass::kUnsafe : EditClass::kSafe,
                  had_units ? "its units lose their variant: set its weight to 0 instead"
@@ -365,6 +376,13 @@ class ExperimentDiff {
   bool reassigns_ = false;
 };
 
+bool IsRunning(const core::ExperimentData& experiment, std::optional<int64_t> now_ms) {
+  if (experiment.status != core::ExperimentStatus::kRunning) return false;
+  if (!now_ms) return experiment.stopped_at_ms == core::kDistantFutureMs;
+  return *now_ms >= experiment.start_ms && *now_ms < experiment.end_ms &&
+         *now_ms < experiment.stopped_at_ms;
+}
+
 size_t IndexOf(const Definitions& definitions, const std::string& key) {
   for (size_t i = 0; i < definitions.experiments.size(); ++i) {
     if (definitions.experiments[i].key == key) return i;
@@ -392,16 +410,24 @@ bool DiffReport::unsafe() const {
 }
 
 absl::StatusOr<DiffReport> Diff(const Definitions& before, const Definitions& after,
-                                std::optional<int64_t> now_ms) {
-  const auto compiled_before = Compile(before, core::Controls{});
+                                std::optional<int64_t> now_ms, const core::Controls* controls) {
+  const core::Controls none;
+  if (controls == nullptr) controls = &none;
+  const auto compiled_before = Compile(before, *controls);
   if (!compiled_before.ok()) return Annotate(compiled_before.status(), "the old definitions");
-  const auto compiled_after = Compile(after, core::Controls{});
+  const auto compiled_after = Compile(after, *controls);
   if (!compiled_after.ok()) return Annotate(compiled_after.status(), "the new definitions");
   DiffReport report;
-  DiffProject(before, after, &report.edits);
+  for (const core::ExperimentData& old : compiled_before->experiments) {
+    if (IsRunning(old, now_ms)) report.running.push_back(old.key);
+  }
+  const auto is_running = [&](const std::string& key) {
+    return std::find(report.running.begin(), report.running.end(), key) != report.running.end();
+  };
+  DiffProject(before, after, report.running, &report.edits);
   for (const ExperimentDefinition& old : before.experiments) {
     if (after.FindExperiment(old.key) != nullptr) continue;
-    Edits(old.key, old.status == ExperimentStatus::kRunning, &report.edits)
+    Edits(old.key, is_running(old.key), &report.edits)
         .Add("experiment", old.key, "", EditClass::kUnsafe,
              "its units lose their variant and its report its definition: stop it instead, or, "
              "for a rename, keep the key (its title may change)",
@@ -417,15 +443,61 @@ absl::StatusOr<DiffReport> Diff(const Definitions& before, const Definitions& af
     }
     const ExperimentDefinition& old = before.experiments[index];
     std::vector<Move> moves;
-    if (old.status == ExperimentStatus::kRunning) {
-      moves = MovesOf(*compiled_before, index, *compiled_after, i, now_ms);
-    }
+    if (is_running(old.key)) moves = MovesOf(*compiled_before, index, *compiled_after, i, now_ms);
     ExperimentDiff(before, old, after, now, compiled_before->experiments[index],
-                   compiled_after->experiments[i], now_ms, moves, &report.edits)
+                   compiled_after->experiments[i], now_ms, is_running(old.key), moves,
+                   &report.edits)
         .Run();
     report.moves.insert(report.moves.end(), moves.begin(), moves.end());
   }
   return report;
+}
+
+std::vector<Diagnostic> UnsafeEdits(const DiffReport& report) {
+  std::vector<Diagnostic> out;
+  for (const Edit& edit : report.edits) {
+    if (edit.edit_class != EditClass::kUnsafe) continue;
+    double share = 0;
+    for (const Move& move : report.moves) {
+      if (move.experiment == edit.experiment && !move.from.empty()) share += move.share;
+    }
+    std::string message = edit.experiment.empty()
+                              ? "unsafe while experiments that depend on it run: "
+                              : "unsafe while '" + edit.experiment + "' runs: ";
+    message += edit.what + ": " + (edit.before.empty() ? "(absent)" : edit.before) + " -> " +
+               (edit.after.empty() ? "(absent)" : edit.after) + ": " + edit.reason;
+    if (share > 0) {
+      message += " (with all edits of it, " + FormatDouble(std::round(share * 1e6) / 1e4) +
+                 "% of units change variant or leave)";
+    }
+    out.push_back({edit.pos.file, edit.pos.line, edit.pos.column, Severity::kError, message});
+  }
+  return out;
+}
+
+std::vector<core::ControlRecord> PhasesBegun(const Definitions& before, const DiffReport& report) {
+  const absl::StatusOr<core::SnapshotData> compiled = Compile(before, core::Controls{});
+  std::vector<core::ControlRecord> records;
+  for (const std::string& key : report.running) {
+    std::string what;
+    for (const Edit& edit : report.edits) {
+      const bool changes_who = edit.edit_class != EditClass::kSafe || edit.what == "ramp" ||
+                               edit.what == "audience" || edit.what == "layer.range";
+      if (edit.experiment != key || !changes_who) continue;
+      what += (what.empty() ? "" : "; ") + edit.what + " (" + EditClassName(edit.edit_class) + ")";
+    }
+    if (what.empty() || !compiled.ok()) continue;
+    core::ControlRecord record;
+    record.kind = core::ControlKind::kEdit;
+    record.experiment = key;
+    record.reason = what;
+    const core::ExperimentData& old = compiled->experiments[IndexOf(before, key)];
+    for (size_t v = 0; v < old.variants.size(); ++v) {
+      record.weights.push_back({old.variants[v].key, old.phases.back().weights_ppm[v], 0});
+    }
+    records.push_back(std::move(record));
+  }
+  return records;
 }
 
 }  // namespace fulcrum::experiments

@@ -72,11 +72,11 @@ const T* Find(const std::vector<T>& all, const std::string& key) {
 
 // Whether some running experiment satisfies `uses`.
 template <typename Uses>
-bool AnyRunning(const Definitions& definitions, Uses uses) {
-  return std::any_of(definitions.experiments.begin(), definitions.experiments.end(),
-                     [&](const ExperimentDefinition& experiment) {
-                       return experiment.status == ExperimentStatus::kRunning && uses(experiment);
-                     });
+bool AnyOf(const std::vector<std::string>& running, const Definitions& definitions, Uses uses) {
+  return std::any_of(running.begin(), running.end(), [&](const std::string& key) {
+    const ExperimentDefinition* experiment = definitions.FindExperiment(key);
+    return experiment != nullptr && uses(*experiment);
+  });
 }
 
 void Add(std::string what, std::string before, std::string after, bool is_unsafe,
@@ -89,12 +89,25 @@ void Add(std::string what, std::string before, std::string after, bool is_unsafe
 
 }  // namespace
 
-void DiffProject(const Definitions& before, const Definitions& after, std::vector<Edit>* out) {
+void DiffProject(const Definitions& before, const Definitions& after,
+                 const std::vector<std::string>& running, std::vector<Edit>* out) {
+  const auto any_running = [&](auto uses) { return AnyOf(running, before, uses); };
+  const auto default_unit = [](const Definitions& definitions) {
+    return definitions.project.units.empty() ? "" : definitions.project.units.front().key;
+  };
+  // What a request calls its targetingKey is an id of the first unit kind.
+  Add("units", default_unit(before), default_unit(after),
+      any_running([&](const ExperimentDefinition& e) {
+        return e.unit == default_unit(before) || e.unit == default_unit(after);
+      }),
+      "the first unit kind is what a targetingKey names, so every unit would be read as another "
+      "one: keep it first",
+      after.project.pos, out);
   for (const Layer& layer : after.project.layers) {
     const Layer* old = Find(before.project.layers, layer.key);
     if (old == nullptr) continue;
     const bool is_used =
-        AnyRunning(before, [&](const ExperimentDefinition& e) { return e.layer == layer.key; });
+        any_running([&](const ExperimentDefinition& e) { return e.layer == layer.key; });
     const std::string why =
         "every unit of the layer is drawn anew: keep it as long as an experiment runs there";
     Add("layers." + layer.key + ".salt", old->salt, layer.salt, is_used, why, layer.pos, out);
@@ -115,19 +128,19 @@ void DiffProject(const Definitions& before, const Definitions& after, std::vecto
   };
   for (const Holdout& holdout : before.project.holdouts) {
     const Holdout* now = Find(after.project.holdouts, holdout.key);
-    Add("holdouts." + holdout.key, text(&holdout), text(now), AnyRunning(before, holds(holdout)),
+    Add("holdouts." + holdout.key, text(&holdout), text(now), any_running(holds(holdout)),
         "units held out come in, or units that are in leave: change it between experiments",
         now == nullptr ? holdout.pos : now->pos, out);
   }
   for (const Holdout& holdout : after.project.holdouts) {
     if (Find(before.project.holdouts, holdout.key) != nullptr) continue;
-    Add("holdouts." + holdout.key, "", text(&holdout), AnyRunning(before, holds(holdout)),
+    Add("holdouts." + holdout.key, "", text(&holdout), any_running(holds(holdout)),
         "units that are in leave: add it before experiments start", holdout.pos, out);
   }
   for (const AttributeDecl& attribute : after.project.attributes) {
     const AttributeDecl* old = Find(before.project.attributes, attribute.key);
     if (old == nullptr) continue;
-    const bool is_read = AnyRunning(before, [&](const ExperimentDefinition& e) {
+    const bool is_read = any_running([&](const ExperimentDefinition& e) {
       return Reads(ResolvedAudience(before.project, e.audience), attribute.key) ||
              e.cluster == attribute.key;
     });

@@ -11,8 +11,10 @@
 
 namespace fulcrum::experiments {
 
-// Layers, holdouts, the exclusion rule and attribute types, as edits without an experiment.
-void DiffProject(const Definitions& before, const Definitions& after, std::vector<Edit>* out);
+// Units, layers, holdouts, the exclusion rule and attribute types, as edits without an experiment.
+// `running`: keys of the experiments that an edit could hurt.
+void DiffProject(const Definitions& before, const Definitions& after,
+                 const std::vector<std::string>& running, std::vector<Edit>* out);
 
 // Equal but for positions and titles.
 bool SameMetric(const MetricDefinition& a, const MetricDefinition& b);

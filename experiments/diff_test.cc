@@ -9,6 +9,7 @@
 #include <random>
 
 #include "base/status.h"
+#include "base/time.h"
 #include "core/decide.h"
 #include "experiments/compile.h"
 #include "experiments/load.h"
@@ -170,6 +171,60 @@ TEST(DiffTest, DraftsMayBeEdited) {
   EXPECT_EQ(report.edits[0].edit_class, EditClass::kSafe);
   EXPECT_TRUE(report.moves.empty());
   EXPECT_FALSE(report.unsafe());
+}
+
+// What has not begun, has ended or was stopped assigns nobody that an edit could move.
+TEST(DiffTest, OnlyWhatRunsCanBeEditedUnsafely) {
+  const Definitions before = Make(kBase);
+  const Definitions after = Make(Replace(kBase, "e-2026", "other"));
+  const auto unsafe_at = [&](const char* when, const core::Controls* controls = nullptr) {
+    const auto report = Diff(before, after, ParseRfc3339(when), controls);
+    EXPECT_TRUE(report.ok());
+    EXPECT_EQ(report->moves.empty(), !report->unsafe());
+    EXPECT_EQ(report->running.empty(), !report->unsafe());
+    return report->unsafe();
+  };
+  EXPECT_FALSE(unsafe_at("2026-02-28T23:59:59Z"));
+  EXPECT_TRUE(unsafe_at("2026-03-01T00:00:00Z"));
+  EXPECT_TRUE(unsafe_at("2026-04-30T23:59:59Z"));
+  EXPECT_FALSE(unsafe_at("2026-05-01T00:00:00Z"));
+  core::ControlRecord stop;
+  stop.seq = 1;
+  stop.ts_ms = *ParseRfc3339("2026-04-01T00:00:00Z");
+  stop.experiment = "e";
+  const core::Controls controls = core::Apply({&stop, 1});
+  EXPECT_TRUE(unsafe_at("2026-03-31T00:00:00Z", &controls));
+  EXPECT_FALSE(unsafe_at("2026-04-01T00:00:00Z", &controls));
+  EXPECT_FALSE(Diff(before, after, std::nullopt, &controls)->unsafe());
+}
+
+TEST(DiffTest, UnsafeEditsAreErrorsAtTheirPlaceWithTheShareThatMoves) {
+  const Definitions before = Make(kBase);
+  const Definitions after = Make(Replace(kBase, "e-2026", "other"));
+  const std::vector<Diagnostic> errors = UnsafeEdits(Compare(before, after));
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_THAT(Format(errors[0]),
+              HasSubstr("experiments/e.yaml:2:7: error: unsafe while 'e' runs: salt: e-2026 -> "
+                        "other: every unit is drawn anew"));
+  // Of the 60% of the layer and 50% of traffic that have a variant (2% are held out), half change
+  // it and half of the others are no longer in traffic: 0.98 * 0.6 * 0.5 * (1 - 0.5 * 0.5).
+  EXPECT_THAT(errors[0].message, HasSubstr("22.05% of units change variant or leave"));
+  EXPECT_TRUE(UnsafeEdits(Compare(before, before)).empty());
+}
+
+TEST(DiffTest, PhasesBegunCarryTheWeightsBefore) {
+  const std::string sticky = Replace(kBase, "ramp:", "sticky: true\nramp:");
+  const Definitions before = Make(sticky);
+  const Definitions after = Make(Replace(sticky, "a: {weight: 1", "a: {weight: 3"));
+  const auto begun = PhasesBegun(before, Compare(before, after));
+  ASSERT_EQ(begun.size(), 1u);
+  EXPECT_EQ(begun[0].kind, core::ControlKind::kEdit);
+  EXPECT_EQ(begun[0].experiment, "e");
+  EXPECT_THAT(begun[0].reason, HasSubstr("variants.a.weight (needs a new phase)"));
+  EXPECT_EQ(begun[0].weights, (std::vector<core::ArmWeight>{{"a", 500'000, 0}, {"b", 500'000, 0}}));
+  EXPECT_TRUE(PhasesBegun(before, Compare(before, before)).empty());
+  const Definitions titled = Make(Replace(sticky, "experiment: e", "experiment: e\ntitle: E"));
+  EXPECT_TRUE(PhasesBegun(before, Compare(before, titled)).empty());
 }
 
 TEST(DiffTest, SharedDrawsOfTheProjectAreEdits) {

@@ -126,6 +126,7 @@ LoadResult LoadSet(const std::vector<NamedFile>& files, std::vector<Diagnostic> 
   if (has_project) {
     ValidateInto(definitions, ValidateMode::kProject, read, &result.diagnostics);
   }
+  for (const NamedFile& file : files) result.files[file.name] = file.text;
   Finish(&result.diagnostics);
   return result;
 }
@@ -210,9 +211,7 @@ LoadResult LoadDirectory(const std::string& dir) {
     std::optional<std::string> text = ReadFile(path, &diagnostics);
     if (text) files.push_back({name, path.string(), *std::move(text)});
   }
-  LoadResult result = LoadSet(files, std::move(diagnostics));
-  for (NamedFile& file : files) result.files[file.name] = std::move(file.text);
-  return result;
+  return LoadSet(files, std::move(diagnostics));
 }
 
 LoadResult LoadFromFiles(const std::map<std::string, std::string>& files) {

@@ -51,10 +51,10 @@ bool HasErrors(const std::vector<Diagnostic>& diagnostics);
 struct LoadResult {
   // Where !ok(), what could be read of it: for display only.
   Definitions definitions;
+  // What was read of a project: name within it -> text, as LoadFromFiles takes it.
+  std::map<std::string, std::string> files;
   // Ordered by file, line and column.
   std::vector<Diagnostic> diagnostics;
-  // Of LoadDirectory: the bytes that were read, by the names that LoadFromFiles takes.
-  std::map<std::string, std::string> files;
 
   bool ok() const { return !HasErrors(diagnostics); }
 };

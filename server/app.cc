@@ -154,16 +154,6 @@ void ShowReady(AppState& state, Response* response) {
   response->body += "}\n";
 }
 
-void ReloadRoute(AppState& state, int64_t now_ms, Response* response) {
-  const absl::Status status = ReloadProject(state, now_ms);
-  if (!status.ok()) {
-    return ReplyError(400, "INVALID_PROJECT", Message(status), response);
-  }
-  response->body = "{\"status\":\"ok\"";
-  AppendField("snapshot", state.published()->snapshot->version(), &response->body);
-  response->body += "}\n";
-}
-
 bool DispatchEvaluation(AppState& state, Route route, std::string_view parameter,
                         const Request& request, const Caller& caller, int64_t now_ms,
                         Response* response) {
@@ -175,11 +165,12 @@ bool DispatchEvaluation(AppState& state, Route route, std::string_view parameter
       EvaluateFlag(evaluation, parameter, request.body, response);
       return true;
     case Route::kOfrepBulk:
-      EvaluateAllFlags(evaluation, request.body, request.Find("if-none-match"),
-                       StreamUri(state, caller), response);
+      EvaluateAllFlags(
+          evaluation, request.body, request.Find("if-none-match"),
+          [&](std::string_view key) { return StreamUri(state, caller, key); }, response);
       return true;
     case Route::kOfrepStream:
-      OpenStream(state, response);
+      OpenStream(state, request, response);
       return true;
     case Route::kVariant:
       EvaluateVariant(evaluation, parameter, request.query, response);
@@ -234,7 +225,7 @@ void DispatchRest(AppState& state, Route route, std::string_view parameter, cons
     case Route::kReport:
       return MakeReport(state, parameter, request, response);
     case Route::kUnit:
-      return ShowUnit(state, parameter, request, response);
+      return ShowUnit(state, parameter, request, now_ms, response);
     case Route::kStop:
       return StopOrResume(state, core::ControlKind::kStop, parameter, request, caller, now_ms,
                           response);
@@ -242,7 +233,7 @@ void DispatchRest(AppState& state, Route route, std::string_view parameter, cons
       return StopOrResume(state, core::ControlKind::kResume, parameter, request, caller, now_ms,
                           response);
     case Route::kReload:
-      return ReloadRoute(state, now_ms, response);
+      return ReloadRoute(state, request, caller, now_ms, response);
     case Route::kImport:
       return ImportBatch(state, request, now_ms, response);
     case Route::kExport:
@@ -330,8 +321,9 @@ absl::StatusOr<std::unique_ptr<App>> App::Make(AppOptions options) {
   FULCRUM_ASSIGN_OR_RETURN(const std::vector<store::StickyAssignment> given,
                            state->options.store->ReadSticky());
   state->sticky.Load(given);
-  FULCRUM_RETURN_IF_ERROR(ReloadProject(*state, state->options.clock->NowMs()));
-  return std::unique_ptr<App>(new App(std::move(state)));
+  auto app = std::unique_ptr<App>(new App(std::move(state)));
+  FULCRUM_RETURN_IF_ERROR(app->Reload());
+  return app;
 }
 
 void App::Handle(const Request& request, Response* response) {
@@ -348,7 +340,12 @@ void App::Handle(const Request& request, Response* response) {
   state_->metrics.CountRequest(match.route, response->status, SteadyUs() - begin_us);
 }
 
-absl::Status App::Reload() { return ReloadProject(*state_, state_->options.clock->NowMs()); }
+absl::Status App::Reload() {
+  ReloadBy by;
+  by.allow_unsafe = state_->options.allow_unsafe_edits;
+  if (by.allow_unsafe) by.reason = "allowed by --allow-unsafe-edits";
+  return ReloadProject(*state_, by, state_->options.clock->NowMs());
+}
 
 void App::BeginDrain() {
   {

@@ -42,6 +42,8 @@ struct AppOptions {
   std::string keys_file;
   // Where exports are written, a directory each, below the data directory; "" = none are made.
   std::string data_dir;
+  // Edits that are unsafe while an experiment runs are served all the same; audited.
+  bool allow_unsafe_edits = false;
   Limits limits;
   // One line without a newline; called from any thread. Empty = stderr.
   std::function<void(std::string_view)> log;

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/container/flat_hash_map.h"
 #include "base/mutex.h"
 #include "server/app.h"
 #include "server/keys.h"
@@ -35,6 +36,18 @@ class Slots {
  private:
   const int limit_;
   std::atomic<int> used_{0};
+};
+
+// Who has an event stream open, by a tag of the targeting key. Thread-safe.
+class StreamHolders {
+ public:
+  void Add(const std::string& holder);
+  void Remove(const std::string& holder);
+  bool Has(const std::string& holder) const;
+
+ private:
+  mutable Mutex mutex_;
+  absl::flat_hash_map<std::string, int> open_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Thread-safe.
@@ -74,6 +87,7 @@ struct AppState {
   std::atomic<bool> last_reload_ok{true};
 
   Slots long_polls;
+  StreamHolders streams;
   Slots reports_waiting;
   Slots exports{1};
   Mutex report_mutex;
@@ -87,15 +101,16 @@ struct Caller {
   std::string_view public_key;  // Where the key is a client's, which may stand in an address.
 };
 
-// Where this caller may be told of changes: "" where no more can be waited for, or where the key is
-// not one that may stand in an address.
-std::string StreamUri(AppState& state, const Caller& caller);
-void OpenStream(AppState& state, Response* response);
+// Where this caller may be told of changes: "" where no more can be waited for (unless the
+// targeting key holds a stream already), or where the key is not one that may stand in an address.
+std::string StreamUri(AppState& state, const Caller& caller, std::string_view targeting_key);
+void OpenStream(AppState& state, const Request& request, Response* response);
 void ServeSnapshot(AppState& state, const Request& request, Response* response);
 void ListExperiments(AppState& state, int64_t now_ms, Response* response);
 void ShowExperiment(AppState& state, std::string_view key, int64_t now_ms, Response* response);
 void MakeReport(AppState& state, std::string_view key, const Request& request, Response* response);
-void ShowUnit(AppState& state, std::string_view unit, const Request& request, Response* response);
+void ShowUnit(AppState& state, std::string_view unit, const Request& request, int64_t now_ms,
+              Response* response);
 void ImportBatch(AppState& state, const Request& request, int64_t now_ms, Response* response);
 void ExportData(AppState& state, const Request& request, Response* response);
 void ShowHistory(AppState& state, const Request& request, Response* response);
@@ -110,7 +125,20 @@ void StopOrResume(AppState& state, core::ControlKind kind, std::string_view key,
                   const Request& request, const Caller& caller, int64_t now_ms, Response* response);
 void ShowAudit(AppState& state, const Request& request, Response* response);
 void ServeClock(AppState& state, const Request& request, Response* response);
-absl::Status ReloadProject(AppState& state, int64_t now_ms);
+
+// Who reads the directory again, and whether an edit that is unsafe while experiments run may go
+// through; `reason` is for the audit.
+struct ReloadBy {
+  bool allow_unsafe = false;
+  std::string actor = "reload";
+  std::string reason;
+};
+// InvalidArgument: the directory has errors. FailedPrecondition: it has unsafe edits. Each message
+// has a line for every one. At a start after which unsafe edits lie in the directory, what was
+// served last is served.
+absl::Status ReloadProject(AppState& state, const ReloadBy& by, int64_t now_ms);
+void ReloadRoute(AppState& state, const Request& request, const Caller& caller, int64_t now_ms,
+                 Response* response);
 
 // The bytes of docs/openapi.yaml as JSON, put into the program when it is built.
 std::string_view OpenApiJson();

@@ -70,6 +70,10 @@ const std::vector<std::string>& EventFields() {
 
 }  // namespace
 
+bool IsId(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxIdBytes && IsPrintable(text);
+}
+
 bool ItemError::Say(std::string_view field, std::string_view problem) {
   text.assign(field).append(": ").append(problem);
   return false;

@@ -21,6 +21,8 @@
 namespace fulcrum::server {
 
 inline constexpr size_t kMaxIdBytes = 256;
+// Not empty, not too long, no control characters: what may be a unit's id in the log.
+bool IsId(std::string_view text);
 inline constexpr size_t kMaxTextBytes = 4096;
 inline constexpr size_t kMaxProperties = 100;
 inline constexpr double kMaxNumber = 1e15;  // Beyond it doubles lose whole units.

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "base/time.h"
 #include "core/version.h"
+#include "server/batch_items.h"
 #include "server/json_in.h"
 
 namespace fulcrum::server {
@@ -29,6 +30,13 @@ bool Fail(std::string_view code, std::string details, ContextError* error) {
 
 // A value that converts to no declared type; see core/value.h.
 Value NoType() { return Value::Float(std::numeric_limits<double>::quiet_NaN()); }
+
+// A variant whose exposure the log would refuse must not be shown: its unit would be missing from
+// the analysis, and from one arm as likely as from the other only with luck.
+std::string NoId(std::string_view name) {
+  return std::string(name) + " must be at most " + std::to_string(kMaxIdBytes) +
+         " bytes without control characters, because its exposures could not be logged.";
+}
 
 // nullopt for null: the attribute is absent.
 std::optional<Value> ToValue(const Published& published, std::string_view key,
@@ -71,6 +79,7 @@ bool ReadContextObject(const Published& published, JsonObject object, ContextBuf
                     "targetingKey must be text, not " + std::string(TypeName(element)) + ".",
                     error);
       }
+      if (!text->empty() && !IsId(*text)) return Fail(kInvalidContext, NoId("targetingKey"), error);
       buffer->context.targeting_key = *text;
       continue;
     }
@@ -81,7 +90,9 @@ bool ReadContextObject(const Published& published, JsonObject object, ContextBuf
       buffer->attributes.push_back({key, *value});
     }
     if (element.is_string() && published.UnitKind(key) >= 0) {
-      buffer->units.push_back({key, element.get_string().value_unsafe()});
+      const std::string_view id = element.get_string().value_unsafe();
+      if (!id.empty() && !IsId(id)) return Fail(kInvalidContext, NoId(key), error);
+      buffer->units.push_back({key, id});
     }
   }
   return true;
@@ -150,6 +161,9 @@ bool ParseQueryContext(const Published& published, std::string_view unit_kind, i
   for (const auto& [name, text] : query) {
     if (!IsValidUtf8(name) || !IsValidUtf8(text)) {
       return Fail(kInvalidContext, "The query is not UTF-8.", error);
+    }
+    if ((name == "unit" || published.UnitKind(name) >= 0) && !text.empty() && !IsId(text)) {
+      return Fail(kInvalidContext, NoId(name), error);
     }
     if (name == "unit") {
       buffer->units.push_back({unit_kind, text});

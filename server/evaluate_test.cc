@@ -3,6 +3,7 @@
 // Evaluation without sockets: OFREP's rules that real clients depend on, one by one.
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "gtest/gtest.h"
 #include "server/test_support.h"
@@ -128,6 +129,46 @@ TEST(OfrepSingle, MalformedBodiesAreRefusedWithACode) {
     EXPECT_TRUE(body["metadata"].is_object());
     EXPECT_EQ(response.Get("Access-Control-Allow-Origin"), "*");
   }
+}
+
+// Ids of any text, attributes of any size: a variant or a reason, and whatever is given a variant
+// can be logged under the same id.
+TEST(OfrepSingle, OddIdsAreDrawnAndLoggedOrRefusedWithAReason) {
+  TestApp test;
+  const auto ask = [&](const json& context, const char* flag = "price") {
+    const Response response =
+        test.Post(std::string(kFlag) + flag, json{{"context", context}}.dump());
+    const json body = Body(response);
+    EXPECT_EQ(response.status == 200, body.contains("reason")) << response.body;
+    EXPECT_EQ(response.status == 400, body.contains("errorCode")) << response.body;
+    return response.status == 200 ? body["metadata"]["detail"] : body["errorCode"];
+  };
+  for (const std::string& id :
+       {std::string("0"), std::string(" "), std::string("null"), std::string("张伟"),
+        std::string("a\"b\\c"), std::string("%00/../"), std::string(256, 'x')}) {
+    EXPECT_EQ(ask({{"targetingKey", id}}), "assigned") << id;
+    const Response logged = test.Post(
+        "/v1/exposures",
+        json::array(
+            {{{"experiment", "price"}, {"variant", "full"}, {"unit", id}, {"ts", kTestNowMs}}})
+            .dump());
+    EXPECT_EQ(Body(logged)["accepted"], 1) << logged.body;
+  }
+  for (const std::string& id : {std::string(257, 'x'), std::string(1 << 20, 'x'),
+                                std::string("a\nb"), std::string("a\0b", 3), std::string("\x7f")}) {
+    EXPECT_EQ(ask({{"targetingKey", id}}), "INVALID_CONTEXT");
+    EXPECT_EQ(ask({{"targetingKey", "u1"}, {"device", id}}, "banner"), "INVALID_CONTEXT");
+  }
+  EXPECT_EQ(ask({{"targetingKey", ""}}), "TARGETING_KEY_MISSING");
+  EXPECT_EQ(ask({{"device", ""}}, "banner"), "TARGETING_KEY_MISSING");
+  const std::string huge(4 << 20, 'x');
+  EXPECT_EQ(ask({{"targetingKey", "u1"}, {"channel", huge}}, "checkout"), "audience_mismatch");
+  EXPECT_EQ(ask({{"targetingKey", "u1"}, {"nobody-reads", huge}}), "assigned");
+  json many = {{"targetingKey", "u1"}};
+  for (int i = 0; i < 1100; ++i) many["a" + std::to_string(i)] = i;
+  EXPECT_EQ(ask(many), "INVALID_CONTEXT");
+  EXPECT_EQ(test.Get("/v1/variant/price?unit=" + std::string(300, 'x')).status, 400);
+  EXPECT_EQ(test.Get("/v1/variant/price?unit=%00").status, 400);
 }
 
 TEST(OfrepSingle, DeepNestingIsRefusedNotFollowed) {
@@ -284,31 +325,65 @@ TEST(Sticky, WhatCannotBeKeptIsNotGiven) {
   EXPECT_FALSE(Body(response).contains("variant"));
 }
 
+std::string UriIn(const json& bulk) {
+  return bulk.contains("eventStreams") ? bulk["eventStreams"][0]["endpoint"]["requestUri"] : "";
+}
+
 TEST(Stream, TellsOfAnotherSnapshotAndIsAdvertisedWhileThereIsAPlace) {
   Limits limits;
   limits.max_long_polls = 1;
   TestApp test("", limits);
-  const json before = Body(test.Post(kBulk, ContextOf("u1")));
-  ASSERT_EQ(before["eventStreams"][0]["endpoint"]["requestUri"], "/ofrep/v1/stream");
-  Response open = test.Get("/ofrep/v1/stream");
+  const std::string uri = UriIn(Body(test.Post(kBulk, ContextOf("u1"))));
+  ASSERT_EQ(uri.find("/ofrep/v1/stream?unit="), 0u) << uri;
+  EXPECT_EQ(uri.find("u1"), std::string::npos) << uri;
+  Response open = test.Get(uri);
   ASSERT_NE(open.stream, nullptr);
   EXPECT_EQ(open.content_type, "text/event-stream");
-  EXPECT_FALSE(Body(test.Post(kBulk, ContextOf("u1"))).contains("eventStreams"));
+  // Who holds the place is still told of it (or would close it); nobody else is.
+  EXPECT_EQ(UriIn(Body(test.Post(kBulk, ContextOf("u1")))), uri);
+  EXPECT_EQ(UriIn(Body(test.Post(kBulk, ContextOf("u2")))), "");
   EXPECT_EQ(test.Get("/ofrep/v1/stream").status, 503);
 
   std::string bytes;
   EXPECT_TRUE(open.stream->Next(&bytes));
   EXPECT_EQ(bytes.front(), ':');  // A comment.
   test.Post("/v1/experiments/price/stop", "");
-  bytes.clear();
   EXPECT_TRUE(open.stream->Next(&bytes));
-  EXPECT_EQ(bytes.find("id: 1\nevent: message\ndata: {\"type\":\"refetchEvaluation\""), 0u)
+  const std::string etag(test.Send("GET", "/v1/snapshot").Get("ETag"));
+  const std::string id = etag.substr(1, etag.size() - 2);
+  EXPECT_EQ(bytes.find("id: " + id + "\nevent: message\ndata: {\"type\":\"refetchEvaluation\""), 0u)
       << bytes;
   EXPECT_TRUE(bytes.ends_with("}\n\n"));
   test.app->BeginDrain();
   EXPECT_FALSE(open.stream->Next(&bytes));
   open.stream.reset();
+  EXPECT_EQ(UriIn(Body(test.Post(kBulk, ContextOf("u2")))).find("/ofrep/v1/stream?unit="), 0u);
   EXPECT_EQ(test.Get("/ofrep/v1/stream").status, 200);
+}
+
+// A change while the connection was broken, or between the evaluation and the connection, is told
+// at once; a client that missed nothing waits.
+TEST(Stream, TellsWhatWasMissed) {
+  TestApp test;
+  const auto first_event = [&](const std::string& known) {
+    Response open = known.empty()
+                        ? test.Get("/ofrep/v1/stream")
+                        : test.Send("GET", "/ofrep/v1/stream", "", {{"Last-Event-ID", known}});
+    std::string bytes;
+    EXPECT_TRUE(open.stream->Next(&bytes));
+    std::thread drain([&] {  // So that a stream with nothing to tell does not wait its 15 s.
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      test.app->BeginDrain();
+    });
+    open.stream->Next(&bytes);
+    drain.join();
+    return bytes;
+  };
+  const std::string etag(test.Send("GET", "/v1/snapshot").Get("ETag"));
+  const std::string id = etag.substr(1, etag.size() - 2);
+  EXPECT_EQ(first_event("").find("id: " + id), 0u);
+  EXPECT_EQ(first_event("0123456789abcdef").find("id: " + id), 0u);
+  EXPECT_EQ(first_event(id), "");  // Nothing yet.
 }
 
 TEST(Stream, AddressesCarryPublicKeysOnly) {
@@ -317,8 +392,7 @@ TEST(Stream, AddressesCarryPublicKeysOnly) {
   const auto bulk = [&](const char* key) {
     return Body(test.Send("POST", kBulk, ContextOf("u1"), {{"X-API-Key", key}}));
   };
-  EXPECT_EQ(bulk("public key/1")["eventStreams"][0]["endpoint"]["requestUri"],
-            "/ofrep/v1/stream?token=public%20key%2F1");
+  EXPECT_TRUE(UriIn(bulk("public key/1")).ends_with("&token=public%20key%2F1"));
   EXPECT_FALSE(bulk("secret-key-1").contains("eventStreams"));
   EXPECT_EQ(test.Get("/ofrep/v1/stream?token=public%20key%2F1").status, 200);
   EXPECT_EQ(test.Get("/ofrep/v1/stream?token=nothing-known").status, 401);

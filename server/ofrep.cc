@@ -175,7 +175,8 @@ void EvaluateFlag(const EvaluationContext& evaluation, std::string_view key, std
 }
 
 void EvaluateAllFlags(const EvaluationContext& evaluation, std::string_view body,
-                      std::string_view if_none_match, std::string_view stream_uri,
+                      std::string_view if_none_match,
+                      const std::function<std::string(std::string_view)>& stream_uri,
                       Response* response) {
   const Published& published = evaluation.published;
   ContextBuffer& buffer = ThreadContext();
@@ -203,9 +204,9 @@ void EvaluateAllFlags(const EvaluationContext& evaluation, std::string_view body
     }
   }
   out += "],\"metadata\":{}";
-  if (!stream_uri.empty()) {
+  if (const std::string uri = stream_uri(buffer.context.targeting_key); !uri.empty()) {
     out += ",\"eventStreams\":[{\"type\":\"sse\",\"endpoint\":{";
-    AppendField("requestUri", stream_uri, &out);
+    AppendField("requestUri", uri, &out);
     out += "},\"inactivityDelaySec\":120}]";
   }
   out += "}";
@@ -215,6 +216,21 @@ void EvaluateAllFlags(const EvaluationContext& evaluation, std::string_view body
     out.clear();
   }
   response->Set("ETag", std::move(etag));
+}
+
+void AppendRules(const core::Trace& trace, std::string* out) {
+  *out += "[";
+  for (const core::TraceStep& step : trace.steps) {
+    if (out->back() == '}') *out += ",";
+    *out += "{";
+    AppendField("experiment", step.experiment, out);
+    AppendField("rule", step.rule, out);
+    AppendField("passed", step.passed, out);
+    AppendField("detail", step.detail, out);
+    AppendField("depth", static_cast<int64_t>(step.depth), out);
+    *out += "}";
+  }
+  *out += "]";
 }
 
 void EvaluateVariant(const EvaluationContext& evaluation, std::string_view experiment,
@@ -259,18 +275,7 @@ void EvaluateVariant(const EvaluationContext& evaluation, std::string_view exper
   out += "}";
   if (explain) {
     AppendName("rules", &out);
-    out += "[";
-    for (const core::TraceStep& step : trace.steps) {
-      if (out.back() == '}') out += ",";
-      out += "{";
-      AppendField("experiment", step.experiment, &out);
-      AppendField("rule", step.rule, &out);
-      AppendField("passed", step.passed, &out);
-      AppendField("detail", step.detail, &out);
-      AppendField("depth", static_cast<int64_t>(step.depth), &out);
-      out += "}";
-    }
-    out += "]";
+    AppendRules(trace, &out);
   }
   out += "}\n";
 }

@@ -4,8 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <string>
 #include <string_view>
 
+#include "core/decide.h"
 #include "server/http.h"
 #include "server/metrics.h"
 #include "server/published.h"
@@ -27,10 +30,15 @@ void EvaluateFlag(const EvaluationContext& evaluation, std::string_view key, std
                   Response* response);
 
 // POST /ofrep/v1/evaluate/flags. The ETag hashes the body, because a client keeps its ETag when
-// its attributes change. `stream_uri`: where refetch events are sent, "" = not advertised.
+// its attributes change. `stream_uri` of the targeting key: where refetch events are sent, "" = not
+// advertised.
 void EvaluateAllFlags(const EvaluationContext& evaluation, std::string_view body,
-                      std::string_view if_none_match, std::string_view stream_uri,
+                      std::string_view if_none_match,
+                      const std::function<std::string(std::string_view)>& stream_uri,
                       Response* response);
+
+// [{"experiment", "rule", "passed", "detail", "depth"}…]
+void AppendRules(const core::Trace& trace, std::string* out);
 
 // GET /v1/variant/{experiment}?unit=…&attribute=…[&explain=1].
 void EvaluateVariant(const EvaluationContext& evaluation, std::string_view experiment,

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What changes the state: reload, stop and resume, the clock. The control log is made durable
-// before what it says is served, so no restart can forget it.
+// What changes the state: stop and resume, the clock (reload.cc has the reload). The control log is
+// made durable before what it says is served, so no restart can forget it.
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,7 +13,6 @@
 #include "base/time.h"
 #include "server/app_state.h"
 #include "server/json_in.h"
-#include "server/past.h"
 #include "server/reply.h"
 
 namespace fulcrum::server {
@@ -85,62 +83,7 @@ std::optional<int64_t> ReadInstant(std::string_view text) {
   return time_ms;
 }
 
-// Everything that was ever served is kept, so that a past report can be made again and any report
-// can say whether the definition changed.
-absl::Status Keep(AppState& state, const Published& published,
-                  const std::map<std::string, std::string>& files, int64_t now_ms)
-    ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.change_mutex) {
-  if (!state.kept_files_known) {
-    FULCRUM_ASSIGN_OR_RETURN(state.kept_files, KeptFiles(*state.options.store));
-    state.kept_files_known = true;
-  }
-  return KeepProject(*state.options.store, published.definitions, files, now_ms, &state.kept_files);
-}
-
-// A line for each error, so that every one can be found by its file, line and column.
-void LogRefusal(const AppState& state, std::string_view errors, std::string_view version) {
-  while (!errors.empty()) {
-    const size_t end = errors.find('\n');
-    state.Log(errors.substr(0, end));
-    errors = end == std::string_view::npos ? std::string_view() : errors.substr(end + 1);
-  }
-  state.Log("reload refused; snapshot " + std::string(version) + " keeps serving");
-}
-
 }  // namespace
-
-absl::Status ReloadProject(AppState& state, int64_t now_ms) {
-  MutexLock change(&state.change_mutex);
-  now_ms = std::max(now_ms, state.last_report_ms.load() + 1);
-  std::vector<std::string> warnings;
-  std::map<std::string, std::string> files;
-  const auto reload = [&]() -> absl::StatusOr<std::shared_ptr<const Published>> {
-    FULCRUM_ASSIGN_OR_RETURN(experiments::Definitions definitions,
-                             LoadDefinitions(state.options.project_dir, &warnings, &files));
-    FULCRUM_ASSIGN_OR_RETURN(std::vector<core::ControlRecord> log,
-                             state.options.store->ReadControls());
-    return Publish(std::move(definitions), std::move(log), now_ms);
-  };
-  absl::StatusOr<std::shared_ptr<const Published>> next = reload();
-  state.metrics.CountReload(next.ok());
-  state.last_reload_ok.store(next.ok(), std::memory_order_relaxed);
-  if (!next.ok()) {
-    if (const auto serving = state.published()) {
-      LogRefusal(state, Message(next.status()), serving->snapshot->version());
-    }
-    return next.status();
-  }
-  for (const std::string& warning : warnings) state.Log(warning);
-  state.Log("serving snapshot " + std::string((*next)->snapshot->version()) + " of " +
-            state.options.project_dir + " (" +
-            std::to_string((*next)->snapshot->experiment_count()) + " experiments)");
-  if (const absl::Status kept = Keep(state, **next, files, now_ms); !kept.ok()) {
-    state.Log("the project could not be kept, so past reports cannot be made with it: " +
-              std::string(Message(kept)));
-  }
-  state.Serve(*std::move(next));
-  return absl::OkStatus();
-}
 
 void StopOrResume(AppState& state, core::ControlKind kind, std::string_view key,
                   const Request& request, const Caller& caller, int64_t now_ms,
@@ -187,7 +130,7 @@ void StopOrResume(AppState& state, core::ControlKind kind, std::string_view key,
   record.seq = before->controls.last_seq + 1;
   log.push_back(record);
   const absl::StatusOr<std::shared_ptr<const Published>> tried =
-      Publish(before->definitions, log, now_ms);
+      Publish({before->definitions, before->files}, log, now_ms);
   if (!tried.ok()) return ReplyStatus(tried.status(), response);
 
   const absl::StatusOr<int64_t> seq = state.options.store->AppendControl(record);
@@ -195,7 +138,7 @@ void StopOrResume(AppState& state, core::ControlKind kind, std::string_view key,
   log.back().seq = static_cast<uint64_t>(*seq);
   record.seq = static_cast<uint64_t>(*seq);
   absl::StatusOr<std::shared_ptr<const Published>> next =
-      Publish(before->definitions, std::move(log), now_ms);
+      Publish({before->definitions, before->files}, std::move(log), now_ms);
   if (!next.ok()) return ReplyStatus(next.status(), response);
   const std::string version((*next)->snapshot->version());
   state.Serve(*std::move(next));

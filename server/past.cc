@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 #include <utility>
 
 #include "base/status.h"
@@ -21,7 +22,36 @@ std::string HashOf(std::string_view text) {
   return hash;
 }
 
-// The files in force at `as_of_ms`.
+// Weights of phases that were changed at run time, in the plan's order of arms.
+std::vector<report::PhaseWeights> ChangedWeights(const Published& published,
+                                                 const store::Plan& plan) {
+  std::vector<report::PhaseWeights> changed;
+  const core::ExperimentControls* controls = published.controls.Find(plan.population.experiment);
+  const core::ExperimentHandle handle = published.snapshot->Find(plan.population.experiment);
+  if (controls == nullptr || !handle) return changed;
+  if (controls->weights.empty() && controls->edits.empty()) return changed;
+  const core::ExperimentData& data = published.snapshot->experiment(handle);
+  for (size_t p = 0; p < data.phases.size(); ++p) {
+    report::PhaseWeights weights{static_cast<int>(p), {}};
+    for (const store::Arm& arm : plan.population.arms) {
+      double weight = 0;
+      for (size_t v = 0; v < data.variants.size(); ++v) {
+        if (data.variants[v].key == arm.key) weight = data.phases[p].weights_ppm[v];
+      }
+      weights.weights.push_back(weight);
+    }
+    changed.push_back(std::move(weights));
+  }
+  // A phase that an edit of something else began is drawn like the one before it.
+  const bool differ = std::any_of(changed.begin(), changed.end(), [&](const auto& phase) {
+    return phase.weights != changed.front().weights;
+  });
+  if (!differ) changed.clear();
+  return changed;
+}
+
+}  // namespace
+
 std::map<std::string, std::string> FilesAt(const std::vector<store::DefinitionRecord>& records,
                                            int64_t as_of_ms) {
   std::map<std::string, std::string> files;
@@ -36,37 +66,18 @@ std::map<std::string, std::string> FilesAt(const std::vector<store::DefinitionRe
   return files;
 }
 
-// Weights of phases that were changed at run time, in the plan's order of arms.
-std::vector<report::PhaseWeights> ChangedWeights(const Published& published,
-                                                 const store::Plan& plan) {
-  std::vector<report::PhaseWeights> changed;
-  const core::ExperimentControls* controls = published.controls.Find(plan.population.experiment);
-  const core::ExperimentHandle handle = published.snapshot->Find(plan.population.experiment);
-  if (controls == nullptr || controls->weights.empty() || !handle) return changed;
-  const core::ExperimentData& data = published.snapshot->experiment(handle);
-  for (size_t p = 0; p < data.phases.size(); ++p) {
-    report::PhaseWeights weights{static_cast<int>(p), {}};
-    for (const store::Arm& arm : plan.population.arms) {
-      double weight = 0;
-      for (size_t v = 0; v < data.variants.size(); ++v) {
-        if (data.variants[v].key == arm.key) weight = data.phases[p].weights_ppm[v];
-      }
-      weights.weights.push_back(weight);
-    }
-    changed.push_back(std::move(weights));
-  }
-  return changed;
-}
-
-}  // namespace
-
 absl::Status KeepProject(store::Store& store, const experiments::Definitions& definitions,
-                         const std::map<std::string, std::string>& files, int64_t now_ms,
+                         const std::map<std::string, std::string>& files,
+                         const std::map<std::string, std::string>& before, int64_t now_ms,
                          std::vector<std::string>* kept_files) {
   store::DefinitionRecord record;
   record.received_ms = now_ms;
   record.kind = kFileKind;
+  std::set<std::string> kept_hashes;
+  for (const auto& [name, text] : before) kept_hashes.insert(HashOf(text));
   for (const auto& [name, text] : files) {
+    const auto old = before.find(name);
+    if (old != before.end() && old->second == text) continue;
     record.key = name;
     record.hash = HashOf(text);
     record.content = text;
@@ -84,6 +95,7 @@ absl::Status KeepProject(store::Store& store, const experiments::Definitions& de
   record.kind = kExperimentKind;
   record.content.clear();
   for (const experiments::ExperimentDefinition& definition : definitions.experiments) {
+    if (kept_hashes.contains(definition.content_hash)) continue;
     record.key = definition.key;
     record.hash = definition.content_hash;
     FULCRUM_RETURN_IF_ERROR(store.PutDefinition(record));
@@ -102,7 +114,7 @@ absl::StatusOr<std::shared_ptr<const Published>> PublishedAt(store::Store& store
                                                              const Published& current,
                                                              int64_t as_of_ms) {
   FULCRUM_ASSIGN_OR_RETURN(const auto records, store.ReadDefinitions());
-  experiments::Definitions definitions = current.definitions;
+  LoadedProject project{current.definitions, current.files};
   if (const auto files = FilesAt(records, as_of_ms); !files.empty()) {
     experiments::LoadResult loaded = experiments::LoadFromFiles(files);
     if (!loaded.ok()) {
@@ -113,11 +125,11 @@ absl::StatusOr<std::shared_ptr<const Published>> PublishedAt(store::Store& store
           "the project of " + FormatRfc3339(as_of_ms) +
           " was kept but does not load any more: " + experiments::Format(*error));
     }
-    definitions = std::move(loaded.definitions);
+    project = {std::move(loaded.definitions), std::move(loaded.files)};
   }
   FULCRUM_ASSIGN_OR_RETURN(std::vector<core::ControlRecord> log, store.ReadControls());
   std::erase_if(log, [&](const core::ControlRecord& record) { return record.ts_ms > as_of_ms; });
-  return Publish(std::move(definitions), std::move(log), as_of_ms);
+  return Publish(std::move(project), std::move(log), as_of_ms);
 }
 
 absl::StatusOr<report::Report> ComputeReport(store::Store& store, const Published& published,

@@ -26,10 +26,17 @@ inline constexpr char kExperimentKind[] = "experiment";
 inline constexpr char kFileKind[] = "file";
 
 // Keeps what changed of the project's files and experiments as in force from `now_ms` on.
-// `kept_files` holds the names that were kept before and is brought up to date.
+// `kept_files` holds the names that were kept before and is brought up to date. `before` are files
+// that are known to be kept as the latest, so that one edit among a thousand files is one write.
 absl::Status KeepProject(store::Store& store, const experiments::Definitions& definitions,
-                         const std::map<std::string, std::string>& files, int64_t now_ms,
+                         const std::map<std::string, std::string>& files,
+                         const std::map<std::string, std::string>& before, int64_t now_ms,
                          std::vector<std::string>* kept_files);
+
+// The files in force at `as_of_ms` (INT64_MAX: now), as experiments::LoadFromFiles takes them;
+// empty where none was kept by then.
+std::map<std::string, std::string> FilesAt(const std::vector<store::DefinitionRecord>& records,
+                                           int64_t as_of_ms);
 
 // Names of the files that are in force in the store.
 absl::StatusOr<std::vector<std::string>> KeptFiles(store::Store& store);

@@ -52,16 +52,18 @@ std::string_view Published::default_unit_kind() const {
   return data.unit_kinds.at(static_cast<size_t>(data.default_unit_kind));
 }
 
-absl::StatusOr<std::shared_ptr<const Published>> Publish(experiments::Definitions definitions,
+absl::StatusOr<std::shared_ptr<const Published>> Publish(LoadedProject project,
                                                          std::vector<core::ControlRecord> log,
                                                          int64_t now_ms) {
   auto published = std::make_shared<Published>();
   std::sort(log.begin(), log.end(), [](const auto& a, const auto& b) { return a.seq < b.seq; });
   published->controls = core::Apply(log);
   published->log = std::move(log);
-  FULCRUM_ASSIGN_OR_RETURN(core::SnapshotData data,
-                           experiments::Compile(definitions, published->controls, now_ms));
-  published->definitions = std::move(definitions);
+  FULCRUM_ASSIGN_OR_RETURN(
+      core::SnapshotData data,
+      experiments::Compile(project.definitions, published->controls, now_ms, &published->unfit));
+  published->definitions = std::move(project.definitions);
+  published->files = std::move(project.files);
   for (size_t i = 0; i < published->definitions.experiments.size(); ++i) {
     published->definition_index[published->definitions.experiments[i].key] = i;
   }
@@ -85,9 +87,8 @@ absl::StatusOr<std::shared_ptr<const Published>> Publish(experiments::Definition
   return published;
 }
 
-absl::StatusOr<experiments::Definitions> LoadDefinitions(
-    const std::string& directory, std::vector<std::string>* warnings,
-    std::map<std::string, std::string>* files) {
+absl::StatusOr<LoadedProject> LoadProject(const std::string& directory,
+                                          std::vector<std::string>* warnings) {
   experiments::LoadResult loaded = experiments::LoadDirectory(directory);
   std::string errors;
   for (const experiments::Diagnostic& diagnostic : loaded.diagnostics) {
@@ -99,8 +100,7 @@ absl::StatusOr<experiments::Definitions> LoadDefinitions(
     errors += experiments::Format(diagnostic);
   }
   if (!errors.empty()) return InvalidArgument(errors);
-  *files = std::move(loaded.files);
-  return std::move(loaded.definitions);
+  return LoadedProject{std::move(loaded.definitions), std::move(loaded.files)};
 }
 
 }  // namespace fulcrum::server

@@ -26,11 +26,19 @@ struct FlagText {
   std::string fallback;               // ,"value":… where the definition has a default, else "".
 };
 
+// A project as read: what it means, and the text of its files by name within the project.
+struct LoadedProject {
+  experiments::Definitions definitions;
+  std::map<std::string, std::string> files;
+};
+
 // Immutable, so any number of threads may read it; replaced as a whole.
 struct Published {
   experiments::Definitions definitions;
-  std::vector<core::ControlRecord> log;  // In order of seq.
+  std::map<std::string, std::string> files;  // As LoadedProject.
+  std::vector<core::ControlRecord> log;      // In order of seq.
   core::Controls controls;
+  std::vector<std::string> unfit;  // A sentence for each control that no longer fits.
   std::shared_ptr<const core::Snapshot> snapshot;
   std::string wire;                            // core::Encode of it.
   std::string wire_etag;                       // Quoted.
@@ -50,14 +58,12 @@ struct Published {
 };
 
 // InvalidArgument: why it does not compile, naming the experiment.
-absl::StatusOr<std::shared_ptr<const Published>> Publish(experiments::Definitions definitions,
+absl::StatusOr<std::shared_ptr<const Published>> Publish(LoadedProject project,
                                                          std::vector<core::ControlRecord> log,
                                                          int64_t now_ms);
 
 // Every error of the directory in one InvalidArgument, one a line; warnings go to *warnings.
-// *files: the bytes of each file, by its name in the project.
-absl::StatusOr<experiments::Definitions> LoadDefinitions(const std::string& directory,
-                                                         std::vector<std::string>* warnings,
-                                                         std::map<std::string, std::string>* files);
+absl::StatusOr<LoadedProject> LoadProject(const std::string& directory,
+                                          std::vector<std::string>* warnings);
 
 }  // namespace fulcrum::server

@@ -92,6 +92,15 @@ void PrintExperiment(const Published& published,
     *out += "}";
   }
   if (detailed) {
+    const std::string name = "experiment '" + definition.key + "': ";
+    AppendName("unfit_controls", out);
+    *out += "[";
+    for (const std::string& unfit : published.unfit) {
+      if (!unfit.starts_with(name)) continue;
+      if (out->back() != '[') *out += ",";
+      AppendJsonString(unfit.substr(name.size()), out);
+    }
+    *out += "]";
     if (handle) PrintPhases(published.snapshot->experiment(handle), out);
     PrintMetricUses("primary", definition.primary, out);
     PrintMetricUses("secondary", definition.secondary, out);
@@ -140,45 +149,6 @@ void ShowExperiment(AppState& state, std::string_view key, int64_t now_ms, Respo
   }
   PrintExperiment(*published, *definition, now_ms, true, &response->body);
   response->body += "\n";
-}
-
-void ShowUnit(AppState& state, std::string_view unit, const Request& request, Response* response) {
-  const std::shared_ptr<const Published> published = state.published();
-  std::vector<std::pair<std::string, std::string>> query;
-  if (!ParseQuery(request.query, &query)) {
-    return ReplyError(400, "PARSE_ERROR", "The query has a broken %-escape.", response);
-  }
-  std::string kind(published->default_unit_kind());
-  for (const auto& [name, value] : query) {
-    if (name != "kind") {
-      return ReplyError(400, "INVALID_ARGUMENT",
-                        "'" + name + "' is not a parameter; a unit takes kind.", response);
-    }
-    kind = value;
-  }
-  if (published->UnitKind(kind) < 0) {
-    return ReplyError(400, "INVALID_ARGUMENT",
-                      "There is no unit kind '" + kind + "' in the project.", response);
-  }
-  const absl::StatusOr<std::vector<store::UnitSighting>> seen =
-      state.options.store->Unit(kind, unit);
-  if (!seen.ok()) return ReplyStatus(seen.status(), response);
-  std::string& out = response->body;
-  out = "{\"unit\":{";
-  AppendField("kind", kind, &out);
-  AppendField("id", unit, &out);
-  out += "},\"exposures\":[";
-  for (const store::UnitSighting& sighting : *seen) {
-    if (out.back() == '}') out += ",";
-    out += "{";
-    AppendField("experiment", sighting.experiment, &out);
-    AppendField("variant", sighting.variant, &out);
-    AppendField("first", FormatRfc3339(sighting.first_ms), &out);
-    AppendField("last", FormatRfc3339(sighting.last_ms), &out);
-    AppendField("exposures", sighting.exposures, &out);
-    out += "}";
-  }
-  out += "]}\n";
 }
 
 void AppState::Serve(std::shared_ptr<const Published> next) {

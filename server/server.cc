@@ -60,6 +60,7 @@ class ServerImpl : public Server {
     app.clock = clock_.get();
     app.keys_file = options_.keys_file;
     app.data_dir = options_.data_dir;
+    app.allow_unsafe_edits = options_.allow_unsafe_edits;
     app.limits = options_.limits;
     app.limits.max_long_polls = options_.max_streams;
     app.log = options_.log;

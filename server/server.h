@@ -27,9 +27,10 @@ struct ServerOptions {
   std::string data_dir;
   std::string duckdb_path;  // "" = inside data_dir.
   std::string host = "127.0.0.1";
-  int port = 8080;        // 0 = any free one; see Server::port().
-  std::string keys_file;  // "" = no keys; then `host` must be a loopback address.
-  bool watch = true;      // Reload when the project directory changes.
+  int port = 8080;                  // 0 = any free one; see Server::port().
+  std::string keys_file;            // "" = no keys; then `host` must be a loopback address.
+  bool watch = true;                // Reload when the project directory changes.
+  bool allow_unsafe_edits = false;  // See AppOptions.
   // The clock stands still until POST /v1/clock (or a Fulcrum-Now header) moves it.
   bool simulated_clock = false;
   int64_t simulated_start_ms = 0;

@@ -229,8 +229,10 @@ TEST(Service, StreamsReachTheClientAndEndWithTheServer) {
   std::thread listening([&] {
     service.Connect()->Get("/ofrep/v1/stream", [&](const char* bytes, size_t size) {
       received.append(bytes, size);
-      connected = true;
-      return received.find("refetchEvaluation") == std::string::npos;
+      // The first event says that something may have been missed, the second that there is news.
+      const size_t first = received.find("refetchEvaluation");
+      connected = first != std::string::npos;
+      return !connected || received.find("refetchEvaluation", first + 1) == std::string::npos;
     });
   });
   for (int i = 0; i < 100 && !connected; ++i) {
@@ -334,19 +336,29 @@ TEST(Service, ReloadsByItselfAndRefusesABadEdit) {
   }));
   EXPECT_EQ(client->Get("/v1/variant/banner?unit=d1")->status, 200);
   service.directory.Write("experiments/banner.yaml", R"(experiment: banner
-title: Banner
+title: Animated banner
 hypothesis: A banner is seen.
 owner: front page team
 salt: banner-1
 unit: device
 variants:
   off: {weight: 1, control: true, value: false}
-  animated: {weight: 1, value: true}
+  on: {weight: 1, value: true}
 primary: [pay_rate]
 )");
   EXPECT_TRUE(until([&] {
-    return client->Get("/v1/experiments/banner")->body.find("animated") != std::string::npos;
+    return client->Get("/v1/experiments/banner")->body.find("Animated") != std::string::npos;
   }));
+  // A running experiment's units are not moved by a saved file.
+  service.directory.Write("experiments/banner.yaml",
+                          "experiment: banner\nsalt: other\nunit: device\n"
+                          "variants:\n  off: {weight: 1, control: true, value: false}\n"
+                          "  on: {weight: 1, value: true}\nprimary: [pay_rate]\n");
+  EXPECT_TRUE(until([&] {
+    return client->Get("/metrics")->body.find("fulcrum_reloads_total{outcome=\"refused\"} 2") !=
+           std::string::npos;
+  }));
+  EXPECT_NE(client->Get("/v1/experiments/banner")->body.find("Animated"), std::string::npos);
 }
 
 TEST(Service, AStopAndTheEventsSurviveARestart) {

@@ -235,6 +235,11 @@ absl::StatusOr<std::vector<store::UnitSighting>> FakeStore::Unit(std::string_vie
     sighting.variant = exposure.variant;
     sighting.first_ms = sighting.last_ms = exposure.ts_ms;
     sighting.exposures = 1;
+    sighting.phase = exposure.phase;
+    sighting.propensity = exposure.propensity;
+    for (const auto& [key, value] : exposure.attributes) {
+      sighting.attributes[key] = JsonString(value);
+    }
     seen.push_back(sighting);
   }
   return seen;

@@ -4,12 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "base/status.h"
+#include "base/text.h"
 #include "store/export.h"
 #include "store/plan_run.h"
+#include "store/schema.h"
 
 namespace fulcrum::store {
 namespace {
@@ -124,6 +127,82 @@ absl::StatusOr<PlanResult> EmbeddedStore::Run(const Plan& plan) {
   return RunPlan(*session.database, plan, {.threads = options_.threads});
 }
 
+namespace {
+
+constexpr char kOfUnit[] =
+    "r.kind = (SELECT code FROM unit_kinds WHERE kind = $1) AND r.unit = "
+    "(SELECT u.id FROM units u JOIN unit_kinds k ON k.code = u.kind WHERE k.kind = $1 AND "
+    "u.text = $2) ";
+
+struct AttributeColumn {
+  std::string key;
+  std::string sql;  // 't', 'n' or 'b', and the value as text.
+};
+
+absl::StatusOr<std::vector<AttributeColumn>> AttributeColumns(duckdb::Connection& connection) {
+  FULCRUM_ASSIGN_OR_RETURN(
+      duckdb::Result result,
+      connection.Query("SELECT id, key, has_number, has_text, has_bool FROM properties "
+                       "WHERE scope = $1 ORDER BY key",
+                       {int32_t{kScopeExposure}}));
+  std::vector<AttributeColumn> columns;
+  while (true) {
+    FULCRUM_ASSIGN_OR_RETURN(const duckdb::Chunk chunk, result.Next());
+    if (!chunk) return columns;
+    for (int64_t row = 0; row < chunk.size(); ++row) {
+      const int32_t id = chunk.data<int32_t>(0)[row];
+      std::string sql = "coalesce(NULL";
+      if (chunk.data<bool>(2)[row]) sql += ", 'n' || (r." + NumberColumn(id) + ")::VARCHAR";
+      if (chunk.data<bool>(3)[row]) {
+        sql += ", 't' || (SELECT text FROM strings WHERE id = r." + TextColumn(id) + ")";
+      }
+      if (chunk.data<bool>(4)[row]) sql += ", 'b' || (r." + BoolColumn(id) + ")::VARCHAR";
+      columns.push_back({std::string(chunk.text(1, row)), sql + ")"});
+    }
+  }
+}
+
+// Phase, propensity, snapshot and attributes of the first exposure to each variant.
+absl::Status AddFirsts(duckdb::Connection& connection, std::string_view kind, std::string_view id,
+                       std::vector<UnitSighting>* sightings) {
+  FULCRUM_ASSIGN_OR_RETURN(const std::vector<AttributeColumn> attributes,
+                           AttributeColumns(connection));
+  std::string sql =
+      "SELECT e.text, v.text, r.phase, coalesce(r.propensity, 0), "
+      "(SELECT text FROM strings WHERE id = r.snapshot)";
+  for (const AttributeColumn& attribute : attributes) sql += ", " + attribute.sql;
+  sql +=
+      " FROM first_exposures r JOIN experiments e ON e.id = r.experiment "
+      "JOIN variants v ON v.id = r.variant WHERE ";
+  FULCRUM_ASSIGN_OR_RETURN(
+      duckdb::Result result,
+      connection.Query(sql + kOfUnit + "ORDER BY r.ts_ms DESC, r.seq DESC", {kind, id}));
+  while (true) {
+    FULCRUM_ASSIGN_OR_RETURN(const duckdb::Chunk chunk, result.Next());
+    if (!chunk) return absl::OkStatus();
+    for (int64_t row = 0; row < chunk.size(); ++row) {
+      const auto sighting =
+          std::find_if(sightings->begin(), sightings->end(), [&](const UnitSighting& s) {
+            return s.experiment == chunk.text(0, row) && s.variant == chunk.text(1, row);
+          });
+      if (sighting == sightings->end()) continue;
+      sighting->phase = chunk.data<int32_t>(2)[row];  // The earliest comes last.
+      sighting->propensity = chunk.data<double>(3)[row];
+      sighting->snapshot = chunk.is_null(4, row) ? "" : std::string(chunk.text(4, row));
+      sighting->attributes.clear();
+      for (size_t i = 0; i < attributes.size(); ++i) {
+        const int column = static_cast<int>(i) + 5;
+        if (chunk.is_null(column, row)) continue;
+        const std::string_view text = chunk.text(column, row);
+        sighting->attributes[attributes[i].key] =
+            text[0] == 't' ? JsonString(text.substr(1)) : std::string(text.substr(1));
+      }
+    }
+  }
+}
+
+}  // namespace
+
 absl::StatusOr<std::vector<UnitSighting>> EmbeddedStore::Unit(std::string_view kind,
                                                               std::string_view id) {
   FULCRUM_RETURN_IF_ERROR(Flush());
@@ -131,26 +210,27 @@ absl::StatusOr<std::vector<UnitSighting>> EmbeddedStore::Unit(std::string_view k
   FULCRUM_ASSIGN_OR_RETURN(
       duckdb::Result result,
       session.connection.Query(
-          "SELECT e.text, v.text, min(r.ts_ms), max(r.ts_ms), count(*) "
-          "FROM exposure_rows r JOIN experiments e ON e.id = r.experiment "
-          "JOIN variants v ON v.id = r.variant "
-          "WHERE r.kind = (SELECT code FROM unit_kinds WHERE kind = $1) AND r.unit = "
-          "(SELECT u.id FROM units u JOIN unit_kinds k ON k.code = u.kind "
-          "WHERE k.kind = $1 AND u.text = $2) "
-          "GROUP BY ALL ORDER BY 3, 1, 2",
+          std::string("SELECT e.text, v.text, min(r.ts_ms), max(r.ts_ms), count(*) "
+                      "FROM exposure_rows r JOIN experiments e ON e.id = r.experiment "
+                      "JOIN variants v ON v.id = r.variant WHERE ") +
+              kOfUnit + "GROUP BY ALL ORDER BY 3, 1, 2",
           {kind, id}));
   std::vector<UnitSighting> sightings;
   while (true) {
     FULCRUM_ASSIGN_OR_RETURN(const duckdb::Chunk chunk, result.Next());
-    if (!chunk) return sightings;
+    if (!chunk) break;
     for (int64_t row = 0; row < chunk.size(); ++row) {
-      sightings.push_back({.experiment = std::string(chunk.text(0, row)),
-                           .variant = std::string(chunk.text(1, row)),
-                           .first_ms = chunk.data<int64_t>(2)[row],
-                           .last_ms = chunk.data<int64_t>(3)[row],
-                           .exposures = chunk.data<int64_t>(4)[row]});
+      UnitSighting sighting;
+      sighting.experiment = chunk.text(0, row);
+      sighting.variant = chunk.text(1, row);
+      sighting.first_ms = chunk.data<int64_t>(2)[row];
+      sighting.last_ms = chunk.data<int64_t>(3)[row];
+      sighting.exposures = chunk.data<int64_t>(4)[row];
+      sightings.push_back(std::move(sighting));
     }
   }
+  FULCRUM_RETURN_IF_ERROR(AddFirsts(session.connection, kind, id, &sightings));
+  return sightings;
 }
 
 absl::Status EmbeddedStore::PutResults(const std::vector<ResultRow>& rows) {

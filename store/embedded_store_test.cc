@@ -330,6 +330,47 @@ TEST(EmbeddedStore, AppendsWhileColumnsAreAddedAndReportsRun) {
   EXPECT_EQ(Rows(store.get(), "SELECT count(*), sum(prop_key59) FROM events"), "600|10.0\n");
 }
 
+TEST(EmbeddedStore, TellsTheFirstExposureOfAUnitWithItsAttributes) {
+  TempDir dir;
+  const auto store = MustOpen({.directory = dir.path()});
+  const auto show = [&](int64_t ts_ms, int32_t phase, double propensity, std::string_view channel,
+                        double age) {
+    const PropertyView attributes[] = {
+        {.key = "channel", .type = PropertyType::kString, .text = channel},
+        {.key = "age", .type = PropertyType::kNumber, .number = age},
+        {.key = "member", .type = PropertyType::kBool, .boolean = true}};
+    BatchBuilder batch;
+    batch.Add(ExposureView{.experiment = "e",
+                           .variant = "a",
+                           .unit = {"user", "u1"},
+                           .ts_ms = ts_ms,
+                           .snapshot = "s" + std::to_string(phase),
+                           .phase = phase,
+                           .propensity = propensity,
+                           .attributes = attributes});
+    ASSERT_TRUE(AppendBatch(store.get(), batch).ok());
+  };
+  show(5000, 2, 0.25, "late \"one\"", 31.5);
+  show(2000, 1, 0.5, "said \"hi\"", 30);  // The earlier one arrives later.
+  BatchBuilder bare;
+  AddExposure(&bare, "f", "b", "u1", 9000);
+  ASSERT_TRUE(AppendBatch(store.get(), bare).ok());
+  const auto seen = store->Unit("user", "u1");
+  ASSERT_TRUE(seen.ok()) << seen.status().ToString();
+  ASSERT_EQ(seen->size(), 2u);
+  const UnitSighting& first = (*seen)[0];
+  EXPECT_EQ(first.exposures, 2);
+  EXPECT_EQ(first.phase, 1);
+  EXPECT_EQ(first.propensity, 0.5);
+  EXPECT_EQ(first.snapshot, "s1");
+  EXPECT_EQ(first.attributes, (std::map<std::string, std::string>{{"age", "30.0"},
+                                                                  {"channel", R"("said \"hi\"")"},
+                                                                  {"member", "true"}}));
+  EXPECT_EQ((*seen)[1].propensity, 0);
+  EXPECT_TRUE((*seen)[1].snapshot.empty());
+  EXPECT_TRUE((*seen)[1].attributes.empty());
+}
+
 TEST(EmbeddedStore, FindsWhatAUnitSaw) {
   TempDir dir;
   const auto store = MustOpen({.directory = dir.path()});

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The inbox's small tables: controls, sticky assignments, definitions, batches set aside.
+#include <unistd.h>
+
 #include "base/status.h"
 #include "store/inbox.h"
 #include "store/inbox_statements.h"
@@ -89,8 +91,10 @@ absl::StatusOr<int64_t> Inbox::AppendControl(const core::ControlRecord& record) 
   return seq;
 }
 
-absl::StatusOr<std::vector<core::ControlRecord>> Inbox::ReadControls() {
-  FULCRUM_ASSIGN_OR_RETURN(sqlite::Connection reader, OpenReader(options_.path));
+namespace {
+
+absl::StatusOr<std::vector<core::ControlRecord>> ReadControlsOf(const std::string& path) {
+  FULCRUM_ASSIGN_OR_RETURN(sqlite::Connection reader, OpenReader(path));
   FULCRUM_ASSIGN_OR_RETURN(
       sqlite::Statement rows,
       reader.Prepare("SELECT seq, ts_ms, actor, kind, experiment, reason, variant, step "
@@ -105,7 +109,7 @@ absl::StatusOr<std::vector<core::ControlRecord>> Inbox::ReadControls() {
     if (!row) return records;
     const int64_t kind = rows.Int(3);
     if (kind < 0 || kind >= core::kControlKindCount) {
-      return absl::DataLossError(options_.path + ": control " + std::to_string(rows.Int(0)) +
+      return absl::DataLossError(path + ": control " + std::to_string(rows.Int(0)) +
                                  " is of unknown kind " + std::to_string(kind) +
                                  "; a newer program wrote it, use that one");
     }
@@ -131,6 +135,79 @@ absl::StatusOr<std::vector<core::ControlRecord>> Inbox::ReadControls() {
   }
 }
 
+absl::StatusOr<std::vector<DefinitionRecord>> ReadDefinitionsOf(const std::string& path) {
+  FULCRUM_ASSIGN_OR_RETURN(sqlite::Connection reader, OpenReader(path));
+  FULCRUM_ASSIGN_OR_RETURN(
+      sqlite::Statement rows,
+      reader.Prepare("SELECT sequence, received_ms, kind, key, hash, content FROM definitions "
+                     "ORDER BY sequence"));
+  std::vector<DefinitionRecord> records;
+  while (true) {
+    FULCRUM_ASSIGN_OR_RETURN(const bool row, rows.Step());
+    if (!row) return records;
+    records.push_back({.sequence = rows.Int(0),
+                       .received_ms = rows.Int(1),
+                       .kind = std::string(rows.Text(2)),
+                       .key = std::string(rows.Text(3)),
+                       .hash = std::string(rows.Text(4)),
+                       .content = std::string(rows.Text(5))});
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<core::ControlRecord>> Inbox::ReadControls() {
+  return ReadControlsOf(options_.path);
+}
+
+absl::StatusOr<std::vector<DefinitionRecord>> Inbox::ReadDefinitions() {
+  return ReadDefinitionsOf(options_.path);
+}
+
+namespace {
+
+// The inbox of a directory that this process does not hold.
+absl::StatusOr<std::string> InboxIn(const std::string& directory) {
+  std::string path = directory + "/inbox.sqlite";
+  if (access(path.c_str(), R_OK) == 0) return path;
+  return absl::NotFoundError(directory +
+                             " holds no data: give the directory that `fulcrum serve --data` was "
+                             "given");
+}
+
+absl::StatusOr<std::vector<StickyAssignment>> AllSticky(sqlite::Statement rows) {
+  std::vector<StickyAssignment> all;
+  while (true) {
+    FULCRUM_ASSIGN_OR_RETURN(const bool row, rows.Step());
+    if (!row) return all;
+    all.push_back({.experiment = std::string(rows.Text(0)),
+                   .unit = std::string(rows.Text(1)),
+                   .variant = std::string(rows.Text(2)),
+                   .phase = static_cast<int32_t>(rows.Int(3))});
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<KeptRecords> ReadKept(const std::string& directory) {
+  FULCRUM_ASSIGN_OR_RETURN(const std::string path, InboxIn(directory));
+  KeptRecords kept;
+  FULCRUM_ASSIGN_OR_RETURN(kept.controls, ReadControlsOf(path));
+  FULCRUM_ASSIGN_OR_RETURN(kept.definitions, ReadDefinitionsOf(path));
+  return kept;
+}
+
+absl::StatusOr<std::vector<StickyAssignment>> ReadStickyOf(const std::string& directory,
+                                                           std::string_view unit) {
+  FULCRUM_ASSIGN_OR_RETURN(const std::string path, InboxIn(directory));
+  FULCRUM_ASSIGN_OR_RETURN(sqlite::Connection reader, OpenReader(path));
+  FULCRUM_ASSIGN_OR_RETURN(
+      sqlite::Statement rows,
+      reader.Prepare("SELECT experiment, unit, variant, phase FROM sticky WHERE unit=?1"));
+  rows.Bind(1, unit);
+  return AllSticky(std::move(rows));
+}
+
 absl::Status Inbox::PutSticky(std::string_view experiment, std::string_view unit,
                               std::string_view variant, int32_t phase) {
   return Submit([&] {
@@ -147,15 +224,7 @@ absl::StatusOr<std::vector<StickyAssignment>> Inbox::ReadSticky() {
   FULCRUM_ASSIGN_OR_RETURN(sqlite::Connection reader, OpenReader(options_.path));
   FULCRUM_ASSIGN_OR_RETURN(sqlite::Statement rows,
                            reader.Prepare("SELECT experiment, unit, variant, phase FROM sticky"));
-  std::vector<StickyAssignment> all;
-  while (true) {
-    FULCRUM_ASSIGN_OR_RETURN(const bool row, rows.Step());
-    if (!row) return all;
-    all.push_back({.experiment = std::string(rows.Text(0)),
-                   .unit = std::string(rows.Text(1)),
-                   .variant = std::string(rows.Text(2)),
-                   .phase = static_cast<int32_t>(rows.Int(3))});
-  }
+  return AllSticky(std::move(rows));
 }
 
 absl::Status Inbox::PutDefinition(const DefinitionRecord& record) {
@@ -176,25 +245,6 @@ absl::Status Inbox::PutDefinition(const DefinitionRecord& record) {
     insert.Bind(5, record.content);
     return insert.Run();
   });
-}
-
-absl::StatusOr<std::vector<DefinitionRecord>> Inbox::ReadDefinitions() {
-  FULCRUM_ASSIGN_OR_RETURN(sqlite::Connection reader, OpenReader(options_.path));
-  FULCRUM_ASSIGN_OR_RETURN(
-      sqlite::Statement rows,
-      reader.Prepare("SELECT sequence, received_ms, kind, key, hash, content FROM definitions "
-                     "ORDER BY sequence"));
-  std::vector<DefinitionRecord> records;
-  while (true) {
-    FULCRUM_ASSIGN_OR_RETURN(const bool row, rows.Step());
-    if (!row) return records;
-    records.push_back({.sequence = rows.Int(0),
-                       .received_ms = rows.Int(1),
-                       .kind = std::string(rows.Text(2)),
-                       .key = std::string(rows.Text(3)),
-                       .hash = std::string(rows.Text(4)),
-                       .content = std::string(rows.Text(5))});
-  }
 }
 
 absl::Status Inbox::SetAside(int64_t sequence, std::string_view reason) {

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -68,9 +69,15 @@ struct DefinitionRecord {
   std::string content;
 };
 
-struct UnitSighting {  // GET /v1/units/{unit}
+// A variant that a unit saw. Phase, propensity, snapshot and attributes are those of the first
+// exposure to it.
+struct UnitSighting {
   std::string experiment, variant;
   int64_t first_ms = 0, last_ms = 0, exposures = 0;
+  int32_t phase = 0;
+  double propensity = 0;  // 0: it was not told.
+  std::string snapshot;
+  std::map<std::string, std::string> attributes;  // Values as JSON.
 };
 
 // Thread-safe. Implementations: OpenEmbedded (SQLite inbox + DuckDB file).
@@ -138,6 +145,17 @@ struct EmbeddedOptions {
 // FailedPrecondition: another process holds the directory. Unavailable/DataLoss/PermissionDenied:
 // the directory or a file cannot be used; nothing is overwritten.
 absl::StatusOr<std::unique_ptr<Store>> OpenEmbedded(const EmbeddedOptions& options);
+
+// What a data directory keeps besides events, read beside a server that may hold it. NotFound: the
+// directory has no data.
+struct KeptRecords {
+  std::vector<core::ControlRecord> controls;
+  std::vector<DefinitionRecord> definitions;
+};
+absl::StatusOr<KeptRecords> ReadKept(const std::string& directory);
+// What sticky experiments keep for the unit; also beside a server.
+absl::StatusOr<std::vector<StickyAssignment>> ReadStickyOf(const std::string& directory,
+                                                           std::string_view unit);
 
 // --- Data on files (`fulcrum analyze`), no store needed -----------------------------------------
 
