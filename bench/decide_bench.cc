@@ -166,7 +166,7 @@ void Decide(benchmark::State& state) {
     i = (i + 1) % kUnits;
   }
 }
-BENCHMARK(Decide)->Arg(10)->Arg(1'000)->Arg(10'000);
+BENCHMARK(Decide)->Arg(10)->Arg(100)->Arg(1'000)->Arg(10'000);
 
 // What both pay for reading the next context, to be taken off where one wants the rest alone.
 void ContextOnly(benchmark::State& state) {

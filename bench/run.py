@@ -5,6 +5,7 @@ in turn, and prints medians and ratios. Everything runs on 127.0.0.1 and is stop
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -16,6 +17,8 @@ import tempfile
 import threading
 import time
 import urllib.request
+
+import reload
 
 BIN = pathlib.Path("build/bin")
 START = "2026-03-10T00:00:00+08:00"
@@ -41,11 +44,11 @@ def process(command, **options):
 
 
 @contextlib.contextmanager
-def fulcrum():
-    """A server on the sample shop and an empty data directory; yields its port and directory."""
+def fulcrum(project="examples/shop"):
+    """A server on a project and an empty data directory; yields its port and directory."""
     data = tempfile.mkdtemp(prefix="fulcrum-bench-")
     url_file = pathlib.Path(data) / "server.url"
-    command = [BIN / "fulcrum", "serve", "--project", "examples/shop", "--data", data,
+    command = [BIN / "fulcrum", "serve", "--project", project, "--data", data,
                "--listen", "127.0.0.1:0", "--simulated-clock", START]
     try:
         with process(command, stderr=subprocess.DEVNULL):
@@ -169,8 +172,57 @@ def bench_sdk():
                    check=True)
 
 
-BENCHES = {"decide": bench_decide, "ofrep": bench_ofrep, "ingest": bench_ingest,
-           "report": bench_report, "sdk": bench_sdk}
+def native_ns(benchmark, unit="ns"):
+    """Processor time of one decide_bench case."""
+    run = subprocess.run([BIN / "decide_bench", f"--benchmark_filter=^{benchmark}$",
+                          "--benchmark_format=json"], capture_output=True, text=True, check=True)
+    case = json.loads(run.stdout)["benchmarks"][0]
+    assert case["time_unit"] == unit, case
+    return case
+
+
+def bench_others():
+    say("== others: an evaluation beside JavaScript libraries that decide locally, 100 flags of two"
+        " conditions and a draw; processor time, rounds in turn")
+    rounds = {"native": [], "growthbook": [], "flagd": []}
+    for _ in range(ROUNDS):
+        rounds["native"].append(native_ns("Decide/100")["cpu_time"])
+        for name in ("growthbook", "flagd"):
+            run = subprocess.run(["node", "bench/sdk/sdk_bench.mjs", name], capture_output=True,
+                                 text=True, check=True)
+            rounds[name].append(json.loads(run.stdout)["ns"])
+    native = statistics.median(rounds["native"])
+    names = {"native": "Decide", "growthbook": "@growthbook/growthbook 1.8.0",
+             "flagd": "@openfeature/flagd-core 4.0.1"}
+    for name, ns in rounds.items():
+        say(f"{names[name]:32} {statistics.median(ns):7.0f} ns ({min(ns):.0f} to {max(ns):.0f})"
+            f"  {statistics.median(ns) / native:5.1f} x native")
+
+
+def bench_reload():
+    say("== reload: from a saved file (in place and moved over, in turn) to a long poll's answer")
+    for experiments, count in ((0, 200), (1000, 40)):
+        with tempfile.TemporaryDirectory(prefix="fulcrum-bench-") as parent:
+            project = pathlib.Path(parent) / "shop"
+            if experiments:
+                reload.write_project(project, experiments)
+            else:
+                shutil.copytree("examples/shop", project)
+            with fulcrum(project) as (port, _):
+                took, size = reload.edits(port, project, count)
+            took.sort()
+            name = f"{experiments} experiments" if experiments else "the sample shop"
+            say(f"{name:>16}, {count} edits: p50"
+                f" {1000 * statistics.median(took):.0f} ms, p99"
+                f" {1000 * took[math.ceil(0.99 * count) - 1]:.0f} ms, max {1000 * took[-1]:.0f} ms;"
+                f" the snapshot is {size / 1000:.0f} kB")
+    load_ms = [native_ns("Load/1000", "ms") for _ in range(ROUNDS)]
+    say(f"a snapshot of 1,000 experiments ({load_ms[0]['bytes'] / 1000:.0f} kB) is loaded in"
+        f" {median(load_ms, 'real_time'):.2f} ms")
+
+
+BENCHES = {"decide": bench_decide, "others": bench_others, "reload": bench_reload,
+           "ofrep": bench_ofrep, "ingest": bench_ingest, "report": bench_report, "sdk": bench_sdk}
 
 
 def main():
