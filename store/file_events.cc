@@ -98,11 +98,20 @@ class EventRows {
       if (HasText(filter.values)) texts.insert(filter.property);
     }
     for (const std::string& value : needs.values) texts.erase(value);
+    // Ids are texts, and not ids of units in a file of one kind of unit: they only name journeys.
+    if (needs.order_keys) names.emplace(kOwnOrderId), texts.emplace(kOwnOrderId);
+    if (needs.session_keys) names.emplace(kOwnSessionId), texts.emplace(kOwnSessionId);
+    has_keys_ = needs.order_keys || needs.session_keys;
     for (const std::string& name : names) {
       if (name == kOwnValue && !source_.value_column.empty()) continue;
       cells_.push_back({name, name, texts.count(name) == 0});
     }
     std::set<std::string> typed_attributes = {plan_.population.exclude_attribute};
+    for (const auto& all : plan_.population.exclude_any) {
+      for (const EventFilter& test : all) {
+        if (!HasText(test.values)) typed_attributes.insert(test.property);
+      }
+    }
     for (const FunnelSpec& funnel : plan_.funnels) {
       for (const FunnelStage& stage : funnel.stages) {
         if (!HasText(stage.satisfied_values)) typed_attributes.insert(stage.satisfied_attribute);
@@ -222,6 +231,11 @@ class EventRows {
     event.ids = {&unit_, 1};
     event.value = row.value;
     event.properties = row.cells;
+    if (!has_keys_) return event;
+    for (const PropertyView& cell : row.cells) {
+      if (cell.key == kOwnOrderId) event.order_id = cell.text;
+      if (cell.key == kOwnSessionId) event.session_id = cell.text;
+    }
     return event;
   }
 
@@ -282,6 +296,7 @@ class EventRows {
   UnitRef unit_;
   Health health_;
   int64_t last_ms_ = 0;
+  bool has_keys_ = false;
 };
 
 }  // namespace

@@ -107,8 +107,6 @@ World WithoutWhatFilesLack(World world) {
     event.event_id.clear();
     event.ids = {{"device", event.ids.back().second}};
     event.received_ms = event.ts_ms;
-    event.order_id.clear();
-    event.session_id.clear();
     event.currency.clear();
     event.properties.erase("method");
   }
@@ -126,6 +124,10 @@ World WithoutWhatFilesLack(World world) {
     spec.term.filters.clear();
     if (spec.term.property == "method") spec.term.property = "value";
   }
+  for (JourneySpec& journey : world.plan.journeys) {
+    for (JourneyStage& stage : journey.stages) stage.filters.clear();
+  }
+  for (BurstRule& rule : world.plan.population.exclude_bursts) rule.filters.clear();
   world.plan.population.exclude_attribute.clear();
   world.plan.population.unit_kind = "device";
   return world;
@@ -140,11 +142,14 @@ std::string Cell(const std::map<std::string, Literal>& values, const std::string
 }
 
 std::string ToCsv(const History& history) {
-  std::string csv = "who,what,when,arm,amount,quantity,gift,channel,registered,level,household\n";
+  std::string csv =
+      "who,what,when,arm,amount,quantity,gift,channel,registered,level,household,order_id,"
+      "session_id\n";
   for (const PastEvent& event : history.events) {
     csv += event.ids[0].second + "," + event.name + "," + std::to_string(event.ts_ms) + ",," +
            (event.value ? FormatDouble(*event.value) : "") + "," +
-           Cell(event.properties, "quantity") + "," + Cell(event.properties, "gift") + ",,,,\n";
+           Cell(event.properties, "quantity") + "," + Cell(event.properties, "gift") + ",,,,," +
+           event.order_id + "," + event.session_id + "\n";
   }
   for (const PastExposure& exposure : history.exposures) {
     csv += exposure.unit.second + ",shown," + std::to_string(exposure.ts_ms) + "," +
@@ -152,7 +157,7 @@ std::string ToCsv(const History& history) {
     for (const char* key : {"channel", "registered", "level", "household"}) {
       csv += "," + Cell(exposure.attributes, key);
     }
-    csv += "\n";
+    csv += ",,\n";
   }
   return csv;
 }

@@ -15,11 +15,6 @@ namespace {
 
 int64_t AddSaturated(int64_t a, int64_t b) { return b > kNever - a ? kNever : a + b; }
 
-int64_t DayStart(int64_t ts_ms) {
-  const int64_t into_day = ((ts_ms % kDayMs) + kDayMs) % kDayMs;
-  return ts_ms - into_day;
-}
-
 // Units come nearly sorted by day and phase, so the last map entry is nearly always the next.
 class RunningCount {
  public:
@@ -62,7 +57,39 @@ std::vector<uint32_t> SatisfiedStages(const Chain& chain, const FoldUnits& units
   return satisfied;
 }
 
+// Whether one list of tests holds entirely, by code of the dictionary: a table for each test, since
+// values repeat. Code 0 = absent.
+class AttributeRule {
+ public:
+  AttributeRule(const std::vector<EventFilter>& all, const std::vector<int>& slots,
+                const LiteralDictionary& dictionary)
+      : slots_(slots) {
+    for (const EventFilter& test : all) {
+      std::vector<uint8_t>& holds = holds_.emplace_back(dictionary.size(), 0);
+      holds[0] = FilterMatches(test, nullptr) ? 1 : 0;
+      for (uint32_t code = 1; code < holds.size(); ++code) {
+        holds[code] = FilterMatches(test, &dictionary.value(code)) ? 1 : 0;
+      }
+    }
+  }
+  bool Holds(const FoldUnits& units, size_t unit) const {
+    for (size_t t = 0; t < slots_.size(); ++t) {
+      if (holds_[t][units.attributes[static_cast<size_t>(slots_[t])][unit]] == 0) return false;
+    }
+    return true;
+  }
+
+ private:
+  const std::vector<int>& slots_;
+  std::vector<std::vector<uint8_t>> holds_;
+};
+
 }  // namespace
+
+int64_t DayStart(int64_t ts_ms) {
+  const int64_t into_day = ((ts_ms % kDayMs) + kDayMs) % kDayMs;
+  return ts_ms - into_day;
+}
 
 size_t UnitStates::StrideFor(int sums, size_t chains, size_t first_times) {
   const size_t words = 2 + static_cast<size_t>(sums) + 2 * chains + first_times;
@@ -98,6 +125,9 @@ absl::StatusOr<Fold> Fold::Compile(const Plan& plan) {
   auto units = std::make_unique<FoldUnits>();
   units->attributes.resize(program.needs.attributes.size());
   units->event_values.resize(plan.quantiles.size());
+  units->journey_events.resize(plan.journeys.size());
+  units->journey_spans.resize(plan.journeys.size());
+  units->burst_events.resize(plan.population.exclude_bursts.size());
   units->health.arms.resize(plan.population.arms.size());
   return Fold(std::make_unique<FoldProgram>(std::move(program)), std::move(units));
 }
@@ -177,14 +207,22 @@ void Fold::CloseExposures() {
   for (uint32_t code = 1; code < excludes.size(); ++code) {
     excludes[code] = IsTrue(u.dictionary.value(code)) ? 1 : 0;
   }
+  std::vector<AttributeRule> rules;
+  for (size_t r = 0; r < program_->exclude_any_slots.size(); ++r) {
+    rules.emplace_back(program_->plan.population.exclude_any[r], program_->exclude_any_slots[r],
+                       u.dictionary);
+  }
   if (wants_enrolments()) u.triggered_ms.assign(u.size(), kNever);
   std::vector<RunningCount> counts(u.health.arms.size());
   for (size_t unit = 0; unit < u.size(); ++unit) {
     if (u.arm[unit] < 0) continue;
     ArmHealth& health = u.health.arms[static_cast<size_t>(u.arm[unit])];
-    if (exclude >= 0 && excludes[u.attributes[static_cast<size_t>(exclude)][unit]] != 0) {
+    if ((exclude >= 0 && excludes[u.attributes[static_cast<size_t>(exclude)][unit]] != 0) ||
+        std::any_of(rules.begin(), rules.end(),
+                    [&](const AttributeRule& rule) { return rule.Holds(u, unit); })) {
       u.flags[unit] |= kExcluded;
       ++health.excluded_units;
+      ++health.excluded_by_phase[u.phase[unit]];
       continue;
     }
     ++health.units;
@@ -220,10 +258,11 @@ void Fold::CloseCohort(int64_t as_of_ms) {
     if (clock_ms == kNever) continue;
     if (by_event) ++u.health.arms[static_cast<size_t>(u.arm[unit])].triggered_units;
     u.states.clock_ms(unit) = clock_ms;
+    u.states.flags(unit) |= u.flags[unit] & kMultiArm;
     u.first_clock_ms = std::min(u.first_clock_ms, clock_ms);
     u.last_clock_ms = std::max(u.last_clock_ms, clock_ms);
   }
-  u.exposed_ms = {};
+  if (u.burst_events.empty()) u.exposed_ms = {};  // Else days are still to be counted back.
   u.triggered_ms = {};
   u.flags = {};
   u.from_to.clear();
@@ -275,6 +314,8 @@ std::vector<double> Fold::Row(uint32_t unit) const {
 
 absl::StatusOr<PlanResult> Fold::Finish(int threads) {
   if (units_->replaying) FoldReplay(*program_, units_.get());
+  ExcludeBursts(*program_, units_.get());
+  FoldJourneys(*program_, units_.get());
   PlanResult result;
   result.as_of_ms = units_->as_of_ms;
   result.health = units_->health;

@@ -10,8 +10,8 @@
 //
 // Memory: about 45 bytes a unit, 8 for each column with terms and each time from the clock, 16 for
 // each funnel, 32 for each from-to time, 4 for each attribute; `EstimateBytes` says it before it is
-// taken. Beside it 16 for each event value under an event quantile, and for each event of a unit in
-// replay.
+// taken. Beside it 16 for each event value under an event quantile, for each event of a unit in
+// replay and for each under a burst rule, and 24 for each event of a journey.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +34,8 @@ struct FoldNeeds {
   std::vector<EventFilter> filters;     // Index = bit of EventBatch::filters; at most 64.
   std::vector<std::string> attributes;  // Index = attribute slot of ExposureBatch.
   std::vector<std::string> enrolments;  // Raw event names that start the clock.
+  bool order_keys = false;              // EventBatch::order_keys is read …
+  bool session_keys = false;            // … and session_keys.
   bool every_event = false;             // kHasPre: events of any name matter, as kOtherEvent.
   int64_t earliest_ms = 0;              // Events before clock + earliest_ms (<= 0), and …
   int64_t latest_ms = 0;                // … at or after clock + latest_ms never matter.
@@ -41,6 +43,7 @@ struct FoldNeeds {
 
 inline constexpr uint32_t kNoUnit = std::numeric_limits<uint32_t>::max();
 inline constexpr uint32_t kOtherEvent = std::numeric_limits<uint32_t>::max();
+inline constexpr uint32_t kNoKey = std::numeric_limits<uint32_t>::max();
 
 // Columns of exposures that are of this experiment, kind of unit and as-of, free of duplicates. Of
 // every unit the first (by time, then ingest order) in each arm is enough. Units are numbered from
@@ -64,6 +67,10 @@ struct EventBatch {
   const uint32_t* code = nullptr;     // Event code, or kOtherEvent.
   std::vector<const double*> values;  // Per value slot; NaN = absent. May hold nullptr: all absent.
   const uint64_t* filters = nullptr;  // Bit i = FoldNeeds::filters[i] holds; nullptr = none does.
+  // Codes of the events' own order_id and session_id, equal exactly where the ids are; kNoKey where
+  // there is none; nullptr = nowhere.
+  const uint32_t* order_keys = nullptr;
+  const uint32_t* session_keys = nullptr;
 };
 
 struct FoldProgram;
@@ -109,7 +116,7 @@ class Fold {
   void BeginReplay();
   bool InReplay(uint32_t unit) const;
 
-  // The row of one analysed unit in the order of Plan::columns, before caps. After the last event.
+  // The row of one analysed unit in the order of Plan::columns, before caps. After Finish.
   std::vector<double> Row(uint32_t unit) const;
 
   // Fills cells, survival, quantiles, caps and the unit counts of health (exposure and event counts

@@ -38,6 +38,29 @@ double QuantileType7(std::vector<double>* values, double q) {
   return low + fraction * (high - low);
 }
 
+namespace {
+
+double CapQuantile(std::vector<std::pair<int64_t, double>> values, const CapRule& rule) {
+  const auto first = static_cast<size_t>(rule.first_units);
+  if (values.size() < first) return std::numeric_limits<double>::infinity();
+  if (first > 0) {
+    const auto last = values.begin() + static_cast<std::ptrdiff_t>(first - 1);
+    std::nth_element(values.begin(), last, values.end());
+    const int64_t last_clock_ms = last->first;
+    values.erase(std::remove_if(values.begin(), values.end(),
+                                [&](const auto& v) { return v.first > last_clock_ms; }),
+                 values.end());
+  }
+  std::vector<double> counted;
+  for (const auto& [clock_ms, value] : values) {
+    if (value != 0 || rule.include_zeros) counted.push_back(value);
+  }
+  if (counted.empty()) return std::numeric_limits<double>::infinity();
+  return QuantileType7(&counted, *rule.quantile);
+}
+
+}  // namespace
+
 std::vector<double> ComputeCaps(const FoldProgram& program, const FoldUnits& units) {
   const std::vector<Column>& columns = program.plan.columns;
   std::vector<double> caps(columns.size(), std::numeric_limits<double>::infinity());
@@ -46,15 +69,15 @@ std::vector<double> ComputeCaps(const FoldProgram& program, const FoldUnits& uni
     const CapRule& rule = *columns[c].cap;
     if (rule.value) caps[c] = *rule.value;
     if (!rule.quantile) continue;
-    std::vector<double> values;
-    const size_t sum = static_cast<size_t>(program.sum_of_column[c]);
+    const auto sum = static_cast<size_t>(program.cap_sum_of_column[c]);
+    const bool grown = rule.pre_ms > 0;  // The past is all there.
+    std::vector<std::pair<int64_t, double>> values;  // With clocks.
     for (uint32_t unit = 0; unit < units.size(); ++unit) {
       if (!units.Analysed(unit)) continue;
-      if (!Mature(units, unit, program.maturity_of_column[c])) continue;
-      const double value = units.states.sums(unit)[sum];
-      if (value != 0 || rule.include_zeros) values.push_back(value);
+      if (!grown && !Mature(units, unit, program.maturity_of_column[c])) continue;
+      values.emplace_back(units.states.clock_ms(unit), units.states.sums(unit)[sum]);
     }
-    if (!values.empty()) caps[c] = std::min(caps[c], QuantileType7(&values, *rule.quantile));
+    caps[c] = std::min(caps[c], CapQuantile(std::move(values), rule));
   }
   return caps;
 }

@@ -17,6 +17,8 @@ constexpr int kMaxStages = 32;
 constexpr int kMaxFilters = 64;
 constexpr int kMaxArms = 1000;
 
+int64_t AddSaturated(int64_t a, int64_t b) { return b > kNever - a ? kNever : a + b; }
+
 int Intern(std::vector<std::string>* names, const std::string& name) {
   const auto it = std::find(names->begin(), names->end(), name);
   if (it != names->end()) return static_cast<int>(it - names->begin());
@@ -35,11 +37,13 @@ class Compiler {
   absl::StatusOr<FoldProgram> Run() {
     FULCRUM_RETURN_IF_ERROR(CheckPopulation());
     FULCRUM_RETURN_IF_ERROR(CompileFunnels());
+    FULCRUM_RETURN_IF_ERROR(CompileJourneys());
     FULCRUM_RETURN_IF_ERROR(CompileColumns());
     FULCRUM_RETURN_IF_ERROR(CheckGroups());
     FULCRUM_RETURN_IF_ERROR(CompileTimes());
     FULCRUM_RETURN_IF_ERROR(CompileQuantiles());
     FULCRUM_RETURN_IF_ERROR(CompileSlices());
+    FULCRUM_RETURN_IF_ERROR(CompileExclusions());
     out_.needs.enrolments = out_.plan.population.enrol_events;
     for (const EventProgram& event : out_.events) {
       out_.needs.earliest_ms = std::min(out_.needs.earliest_ms, event.lo_ms);
@@ -108,7 +112,13 @@ class Compiler {
     AddOp op;
     op.coefficient = term.coefficient;
     if (!term.property.empty()) op.slot = Intern(&out_.needs.values, term.property);
-    for (const EventFilter& filter : term.filters) {
+    FULCRUM_ASSIGN_OR_RETURN(op.filters, CompileFilters(term.filters, where));
+    return op;
+  }
+
+  static absl::Status CheckFilters(const std::vector<EventFilter>& filters,
+                                   const std::string& where) {
+    for (const EventFilter& filter : filters) {
       const bool valueless = filter.op == CompareOp::kPresent || filter.op == CompareOp::kAbsent;
       const bool many = filter.op == CompareOp::kIn || filter.op == CompareOp::kNotIn;
       if (!valueless && (filter.values.empty() || (!many && filter.values.size() != 1))) {
@@ -116,17 +126,27 @@ class Compiler {
                                std::to_string(filter.values.size()) +
                                " values; give one, or a list to in / not in");
       }
-      auto& filters = out_.needs.filters;
+    }
+    return absl::OkStatus();
+  }
+
+  // Their bits.
+  absl::StatusOr<uint64_t> CompileFilters(const std::vector<EventFilter>& filters,
+                                          const std::string& where) {
+    FULCRUM_RETURN_IF_ERROR(CheckFilters(filters, where));
+    uint64_t bits = 0;
+    for (const EventFilter& filter : filters) {
+      auto& known = out_.needs.filters;
       size_t bit = 0;
-      while (bit < filters.size() && !SameFilter(filters[bit], filter)) ++bit;
-      if (bit == filters.size()) filters.push_back(filter);
-      if (filters.size() > kMaxFilters) {
+      while (bit < known.size() && !SameFilter(known[bit], filter)) ++bit;
+      if (bit == known.size()) known.push_back(filter);
+      if (known.size() > kMaxFilters) {
         return InvalidArgument(where + " takes the plan past " + std::to_string(kMaxFilters) +
                                " different filters; run fewer metrics at once");
       }
-      op.filters |= uint64_t{1} << bit;
+      bits |= uint64_t{1} << bit;
     }
-    return op;
+    return bits;
   }
 
   absl::Status CompileColumns() {
@@ -144,6 +164,7 @@ class Compiler {
         return InvalidArgument(where + " has a cap, but only sums can be capped; remove it");
       }
       out_.sum_of_column.push_back(-1);
+      out_.cap_sum_of_column.push_back(-1);
       FULCRUM_RETURN_IF_ERROR(CompileColumn(column, where));
     }
     return absl::OkStatus();
@@ -161,6 +182,17 @@ class Compiler {
         }
         return absl::OkStatus();
       }
+      case ColumnKind::kJourney: {
+        const auto& journeys = out_.plan.journeys;
+        if (column.journey < 0 || column.journey >= static_cast<int>(journeys.size()) ||
+            column.stage < 0 ||
+            column.stage >=
+                static_cast<int>(journeys[static_cast<size_t>(column.journey)].stages.size())) {
+          return InvalidArgument(where + " names a journey or stage that the plan does not have");
+        }
+        out_.sum_of_column.back() = out_.sums++;
+        return absl::OkStatus();
+      }
       case ColumnKind::kHasPre:
         out_.has_pre = true;
         return absl::OkStatus();
@@ -168,15 +200,20 @@ class Compiler {
         if (!(column.threshold > 0) || !std::isfinite(column.threshold)) {
           return InvalidArgument(where + " has a threshold that is not above 0");
         }
-        return CompileSum(column, where, column.window);
+        return CompileSum(column, where, column.window, &out_.sum_of_column);
       case ColumnKind::kSum:
         FULCRUM_RETURN_IF_ERROR(CheckCap(column, where));
-        return CompileSum(column, where, column.window);
+        FULCRUM_RETURN_IF_ERROR(CompileSum(column, where, column.window, &out_.sum_of_column));
+        if (!column.cap || !column.cap->quantile || column.cap->pre_ms == 0) {
+          out_.cap_sum_of_column.back() = out_.sum_of_column.back();
+          return absl::OkStatus();
+        }
+        return CompileSum(column, where, {-column.cap->pre_ms, 0}, &out_.cap_sum_of_column);
       case ColumnKind::kPre:
         if (column.pre_ms <= 0) {
           return InvalidArgument(where + " is a covariate without a pre-period; set pre_ms");
         }
-        return CompileSum(column, where, {-column.pre_ms, 0});
+        return CompileSum(column, where, {-column.pre_ms, 0}, &out_.sum_of_column);
     }
     return InvalidArgument(where + " is of an unknown kind");
   }
@@ -190,15 +227,20 @@ class Compiler {
     if (cap.quantile && !(*cap.quantile > 0 && *cap.quantile <= 1)) {
       return InvalidArgument(where + " has a cap quantile outside (0, 1]");
     }
+    if (cap.pre_ms < 0 || cap.first_units < 0) {
+      return InvalidArgument(where + " has a cap of a negative time or number of units");
+    }
     return absl::OkStatus();
   }
 
-  absl::Status CompileSum(const Column& column, const std::string& where, TimeWindow window) {
-    if (column.kind != ColumnKind::kPre) FULCRUM_RETURN_IF_ERROR(CheckWindow(window, where));
+  // Adds a sum and puts its index last into *sums.
+  absl::Status CompileSum(const Column& column, const std::string& where, TimeWindow window,
+                          std::vector<int>* sums) {
+    if (window.start_ms >= 0) FULCRUM_RETURN_IF_ERROR(CheckWindow(window, where));
     if (column.terms.empty()) {
       return InvalidArgument(where + " has no terms; say which events it adds up");
     }
-    out_.sum_of_column.back() = out_.sums;
+    sums->back() = out_.sums;
     for (const Term& term : column.terms) {
       FULCRUM_ASSIGN_OR_RETURN(AddOp op, CompileTerm(term, where));
       op.target = out_.sums;
@@ -280,9 +322,78 @@ class Compiler {
     return absl::OkStatus();
   }
 
+  absl::Status CompileJourneys() {
+    for (size_t j = 0; j < out_.plan.journeys.size(); ++j) {
+      const JourneySpec& journey = out_.plan.journeys[j];
+      const std::string where = "journey \"" + journey.key + "\"";
+      if (journey.stages.empty() || journey.stages.size() > kMaxStages) {
+        return InvalidArgument(where + " has " + std::to_string(journey.stages.size()) +
+                               " stages; give 1 to " + std::to_string(kMaxStages));
+      }
+      FULCRUM_RETURN_IF_ERROR(CheckWindow(journey.window, where));
+      FULCRUM_RETURN_IF_ERROR(CheckWindow(journey.after, where));
+      out_.needs.order_keys |= journey.per == JourneyKey::kOrder;
+      out_.needs.session_keys |= journey.per == JourneyKey::kSession;
+      for (size_t s = 0; s < journey.stages.size(); ++s) {
+        const JourneyStage& stage = journey.stages[s];
+        if (stage.events.empty()) {
+          return InvalidArgument(where + " has a stage that no event reaches");
+        }
+        JourneyMark mark{static_cast<int>(j), uint32_t{1} << s, 0, journey.window.start_ms,
+                         journey.window.end_ms};
+        FULCRUM_ASSIGN_OR_RETURN(mark.filters, CompileFilters(stage.filters, where));
+        if (s > 0) mark.hi_ms = AddSaturated(mark.hi_ms, journey.after.end_ms);
+        const std::set<std::string> distinct(stage.events.begin(), stage.events.end());
+        for (const std::string& name : distinct) {
+          Event(name, mark.lo_ms, mark.hi_ms).journeys.push_back(mark);
+        }
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CompileExclusions() {
+    const Population& population = out_.plan.population;
+    for (const std::vector<EventFilter>& all : population.exclude_any) {
+      FULCRUM_RETURN_IF_ERROR(CheckFilters(all, "the exclusion"));
+      std::vector<int> slots;
+      for (const EventFilter& test : all) {
+        slots.push_back(Intern(&out_.needs.attributes, test.property));
+      }
+      out_.exclude_any_slots.push_back(std::move(slots));
+    }
+    for (size_t r = 0; r < population.exclude_bursts.size(); ++r) {
+      const BurstRule& rule = population.exclude_bursts[r];
+      if (rule.events.empty() || rule.more_than < 1 || rule.within_ms <= 0) {
+        return InvalidArgument("an exclusion by events needs an event, a number and a time");
+      }
+      BurstMark mark{static_cast<int>(r), 0, -rule.within_ms};
+      FULCRUM_ASSIGN_OR_RETURN(mark.filters, CompileFilters(rule.filters, "the exclusion"));
+      const std::set<std::string> distinct(rule.events.begin(), rule.events.end());
+      for (const std::string& name : distinct) {
+        Event(name, mark.lo_ms, kNever).bursts.push_back(mark);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CompileTimeOfJourney(const TimeToSpec& spec) {
+    if (spec.horizon_ms <= 0 || !spec.from_events.empty() || !spec.to_events.empty() ||
+        spec.journey >= static_cast<int>(out_.plan.journeys.size()) ||
+        out_.plan.journeys[static_cast<size_t>(spec.journey)].stages.size() != 2) {
+      return InvalidArgument("time \"" + spec.key +
+                             "\" is of a journey: it needs one of two stages, and a horizon");
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status CompileTimes() {
     for (size_t i = 0; i < out_.plan.time_to.size(); ++i) {
       const TimeToSpec& spec = out_.plan.time_to[i];
+      if (spec.journey >= 0) {
+        FULCRUM_RETURN_IF_ERROR(CompileTimeOfJourney(spec));
+        continue;
+      }
       if (spec.to_events.empty() || spec.horizon_ms <= 0) {
         return InvalidArgument("time \"" + spec.key + "\" needs an event to end at and a horizon");
       }

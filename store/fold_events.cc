@@ -56,6 +56,32 @@ void FollowChains(const FoldProgram& program, const EventProgram& event, const L
   }
 }
 
+bool FiltersHold(uint64_t filters, const EventBatch& batch, const Live& live) {
+  if (filters == 0) return true;
+  return batch.filters != nullptr && (batch.filters[live.row] & filters) == filters;
+}
+
+// Kept until all events are known: they are followed in time order then.
+void GatherJourneys(const FoldProgram& program, const EventProgram& event, const EventBatch& batch,
+                    const Live& live, FoldUnits* units) {
+  for (const JourneyMark& mark : event.journeys) {
+    if (live.dt_ms < mark.lo_ms || live.dt_ms >= mark.hi_ms) continue;
+    if (!FiltersHold(mark.filters, batch, live)) continue;
+    const auto journey = static_cast<size_t>(mark.journey);
+    uint32_t key = 0;
+    if (const JourneyKey per = program.plan.journeys[journey].per; per != JourneyKey::kUnit) {
+      const uint32_t* keys = per == JourneyKey::kOrder ? batch.order_keys : batch.session_keys;
+      key = keys == nullptr ? kNoKey : keys[live.row];
+    }
+    if (key == kNoKey) continue;
+    units->journey_events[journey].push_back({live.unit, key, mark.stages, live.dt_ms});
+  }
+  for (const BurstMark& mark : event.bursts) {
+    if (live.dt_ms < mark.lo_ms || !FiltersHold(mark.filters, batch, live)) continue;
+    units->burst_events[static_cast<size_t>(mark.rule)].push_back({live.unit, live.dt_ms});
+  }
+}
+
 void Apply(const FoldProgram& program, const EventBatch& batch, const Live& live,
            FoldUnits* units) {
   const EventProgram& event = program.events[live.code];
@@ -74,6 +100,9 @@ void Apply(const FoldProgram& program, const EventBatch& batch, const Live& live
       int64_t& first = units->states.first_times(live.unit)[f];
       first = std::min(first, live.dt_ms);
     }
+  }
+  if (!event.journeys.empty() || !event.bursts.empty()) {
+    GatherJourneys(program, event, batch, live, units);
   }
   if (!event.marks.empty()) FollowChains(program, event, live, units);
 }
@@ -164,6 +193,7 @@ void FillRow(const FoldProgram& program, const FoldUnits& units, uint32_t unit, 
     switch (column.kind) {
       case ColumnKind::kSum:
       case ColumnKind::kPre:
+      case ColumnKind::kJourney:
         row[c] = sums[program.sum_of_column[c]];
         break;
       case ColumnKind::kAtLeast:

@@ -93,6 +93,12 @@ bool FoldFeeder::Repeats(const EventView& event) {
   return !event_ids_.insert(std::string(event.event_id)).second;
 }
 
+uint32_t FoldFeeder::KeyCode(std::string_view id) {
+  if (id.empty()) return kNoKey;
+  return key_codes_.try_emplace(std::string(id), static_cast<uint32_t>(key_codes_.size()))
+      .first->second;
+}
+
 void FoldFeeder::FindTargets(const EventView& event) {
   targets_.clear();
   const auto add = [&](const std::string& key) {
@@ -160,6 +166,8 @@ void FoldFeeder::AddEvent(const EventView& event) {
       if (FilterMatches(needs.filters[f], value ? &*value : nullptr)) holds |= uint64_t{1} << f;
     }
     filters_.push_back(holds);
+    if (needs.order_keys) order_keys_.push_back(KeyCode(event.order_id));
+    if (needs.session_keys) session_keys_.push_back(KeyCode(event.session_id));
   }
   if (unit_.size() >= kBatch) Flush();
 }
@@ -171,12 +179,16 @@ void FoldFeeder::Flush() {
   batch.ts_ms = ts_ms_.data();
   batch.code = code_.data();
   batch.filters = filters_.data();
+  if (!order_keys_.empty()) batch.order_keys = order_keys_.data();
+  if (!session_keys_.empty()) batch.session_keys = session_keys_.data();
   for (const std::vector<double>& values : values_) batch.values.push_back(values.data());
   fold_->AddEvents(batch);
   unit_.clear();
   ts_ms_.clear();
   code_.clear();
   filters_.clear();
+  order_keys_.clear();
+  session_keys_.clear();
   for (std::vector<double>& values : values_) values.clear();
 }
 

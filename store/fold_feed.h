@@ -53,6 +53,7 @@ class FoldFeeder {
  private:
   static std::string Key(const UnitRef& unit);
   bool Repeats(const EventView& event);
+  uint32_t KeyCode(std::string_view id);
   // The units an event belongs to, each once, into targets_.
   void FindTargets(const EventView& event);
 
@@ -73,6 +74,8 @@ class FoldFeeder {
   std::vector<uint32_t> code_;
   std::vector<std::vector<double>> values_;
   std::vector<uint64_t> filters_;
+  std::vector<uint32_t> order_keys_, session_keys_;
+  std::unordered_map<std::string, uint32_t> key_codes_;  // Of both: equal texts, equal codes.
 };
 
 }  // namespace fulcrum::store

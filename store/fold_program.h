@@ -33,12 +33,30 @@ struct StageMark {
   uint32_t stages = 0;  // Bit s = the event reaches stage s.
 };
 
+// The event reaches `stages` of the journey, if all `filters` are set and dt in [lo_ms, hi_ms).
+struct JourneyMark {
+  int journey = 0;
+  uint32_t stages = 0;
+  uint64_t filters = 0;
+  int64_t lo_ms = 0;
+  int64_t hi_ms = 0;
+};
+
+// The event counts for a burst rule, if all `filters` are set and dt >= lo_ms.
+struct BurstMark {
+  int rule = 0;
+  uint64_t filters = 0;
+  int64_t lo_ms = 0;
+};
+
 struct EventProgram {
   int64_t lo_ms = kNever;  // Envelope of everything below: outside it the event does nothing.
   int64_t hi_ms = kBefore;
   std::vector<AddOp> sums;
   std::vector<AddOp> values;
   std::vector<StageMark> marks;
+  std::vector<JourneyMark> journeys;
+  std::vector<BurstMark> bursts;
   std::vector<int> first_times;  // Indices into FoldProgram::first_times.
 };
 
@@ -64,11 +82,13 @@ struct FoldProgram {
   std::vector<EventProgram> events;  // By event code.
   std::vector<Chain> chains;
   std::vector<int> chain_of_funnel;
-  std::vector<int> first_times;    // Plan::time_to whose time runs from the clock.
-  std::vector<int> sum_of_column;  // -1: the column is not a sum.
+  std::vector<int> first_times;        // Plan::time_to whose time runs from the clock.
+  std::vector<int> sum_of_column;      // -1: the column is not a sum. A journey's count is one.
+  std::vector<int> cap_sum_of_column;  // Sum that a cap's quantile is of; -1 = none.
   int sums = 0;
   bool has_pre = false;
   int exclude_slot = -1;
+  std::vector<std::vector<int>> exclude_any_slots;  // As Population::exclude_any.
   int cluster_slot = -1;
   std::vector<std::vector<int>> slice_slots;  // Per slice: attribute slots.
   std::vector<int64_t> maturity_of_column;    // Shortest of its groups; 0 in none.
@@ -151,6 +171,25 @@ class UnitStates {
   size_t first_times_at_ = 0;
 };
 
+struct JourneyEvent {
+  uint32_t unit;
+  uint32_t key;
+  uint32_t stages;
+  int64_t dt_ms;
+};
+
+struct BurstEvent {
+  uint32_t unit;
+  int64_t dt_ms;
+};
+
+// A journey that began: dt of its beginning, and of its second stage (kNever = not reached).
+struct JourneySpan {
+  uint32_t unit;
+  int64_t from_ms;
+  int64_t to_ms;
+};
+
 // Columns over units, by unit index.
 struct FoldUnits {
   LiteralDictionary dictionary;
@@ -169,6 +208,9 @@ struct FoldUnits {
   std::vector<std::vector<int64_t>> first_times;      // [first_times index][unit]
   std::vector<std::vector<EventValue>> event_values;  // [quantile]
   std::vector<ReplayEvent> replay;
+  std::vector<std::vector<JourneyEvent>> journey_events;  // [journey]
+  std::vector<std::vector<JourneySpan>> journey_spans;    // [journey], of those a time is of.
+  std::vector<std::vector<BurstEvent>> burst_events;      // [rule]
   bool replaying = false;
   int64_t as_of_ms = 0;
   int64_t late_units = 0;
@@ -186,6 +228,15 @@ void AdvanceChain(const Chain& chain, uint32_t satisfied, uint32_t stages, int64
 
 // Sorts and folds the gathered events of units that are replayed.
 void FoldReplay(const FoldProgram& program, FoldUnits* units);
+
+// Sorts and follows the gathered journeys: their counts go into the units' sums.
+void FoldJourneys(const FoldProgram& program, FoldUnits* units);
+
+// Takes units that a burst rule excludes out of the analysis and of health's counts.
+void ExcludeBursts(const FoldProgram& program, FoldUnits* units);
+
+// UTC, of `ts_ms`.
+int64_t DayStart(int64_t ts_ms);
 
 // Plan::columns of one unit, before caps.
 void FillRow(const FoldProgram& program, const FoldUnits& units, uint32_t unit, double* row);

@@ -18,6 +18,7 @@ namespace {
 struct Followed {
   int64_t time_ms;
   bool event;
+  uint32_t cluster;
 };
 
 // dt of the start and of the end; start kNever = the unit does not enter.
@@ -26,7 +27,52 @@ struct Span {
   int64_t end_ms = kNever;
 };
 
-SurvivalTable MakeTable(std::vector<Followed> units) {
+// Variance of the mean time up to the horizon, where observations of a cluster are not independent:
+// the infinitesimal jackknife. One observation's influence on ∫S is -A(t)/Y(t) at its event, plus
+// Σ A(t_j) d_j / Y(t_j)² over the events while it was at risk, A(t) = ∫ S from t to the horizon
+// (Andersen, Borgan, Gill and Keiding 1993, IV.3; summed over clusters as in Williams 1995).
+// `units` are in order of time.
+void AddClusteredVariance(const std::vector<Followed>& units, int64_t horizon_ms,
+                          SurvivalTable* table) {
+  struct Step {
+    double time_ms, at_risk, events;
+    double survival = 1;  // From this time on …
+    double area = 0;      // … its integral to the horizon.
+  };
+  std::vector<Step> steps;
+  double survival = 1;
+  for (const RiskRow& row : table->rows) {
+    if (row.events == 0) continue;
+    survival *= 1 - row.events / row.at_risk;
+    steps.push_back({row.time_ms, row.at_risk, row.events, survival});
+  }
+  double area = 0;
+  double until_ms = static_cast<double>(horizon_ms);
+  for (size_t j = steps.size(); j-- > 0;) {
+    area += steps[j].survival * (until_ms - steps[j].time_ms);
+    steps[j].area = area;
+    until_ms = steps[j].time_ms;
+  }
+  std::unordered_map<uint32_t, double> influence;
+  double passed = 0;  // Σ A d / Y² up to now.
+  size_t next = 0;
+  for (const Followed& unit : units) {
+    const auto time_ms = static_cast<double>(unit.time_ms);
+    for (; next < steps.size() && steps[next].time_ms <= time_ms; ++next) {
+      passed += steps[next].area * steps[next].events / (steps[next].at_risk * steps[next].at_risk);
+    }
+    double own = passed;
+    if (unit.event) own -= steps[next - 1].area / steps[next - 1].at_risk;
+    influence[unit.cluster] += own;
+  }
+  const auto k = static_cast<double>(influence.size());
+  table->n_clusters = k;
+  if (k < 2) return;
+  for (const auto& [cluster, sum] : influence) table->clustered_variance += sum * sum;
+  table->clustered_variance *= k / (k - 1);
+}
+
+SurvivalTable MakeTable(std::vector<Followed> units, bool clustered, int64_t horizon_ms) {
   std::sort(units.begin(), units.end(),
             [](const Followed& a, const Followed& b) { return a.time_ms < b.time_ms; });
   SurvivalTable table;
@@ -48,6 +94,7 @@ SurvivalTable MakeTable(std::vector<Followed> units) {
       table.rows.push_back(row);
     }
   }
+  if (clustered) AddClusteredVariance(units, horizon_ms, &table);
   return table;
 }
 
@@ -146,28 +193,36 @@ std::vector<uint32_t> ClusterOfUnit(const FoldProgram& program, const FoldUnits&
 std::vector<SurvivalTable> ComputeSurvival(const FoldProgram& program, const FoldUnits& units) {
   std::vector<SurvivalTable> tables;
   const size_t arms = program.plan.population.arms.size();
-  const auto build = [&](int time_to, const auto& span_of) {
+  const std::vector<uint32_t> cluster = ClusterOfUnit(program, units);
+  using ByArm = std::vector<std::vector<Followed>>;
+  const auto add = [&](int time_to, uint32_t unit, const Span& span, ByArm* by_arm) {
+    if (!units.Analysed(unit) || span.start_ms == kNever) return;
     const TimeToSpec& spec = program.plan.time_to[static_cast<size_t>(time_to)];
-    std::vector<std::vector<Followed>> by_arm(arms);
-    for (uint32_t unit = 0; unit < units.size(); ++unit) {
-      if (!units.Analysed(unit)) continue;
-      const Span span = span_of(unit);
-      if (span.start_ms == kNever) continue;
-      const int64_t watched_ms =
-          std::max<int64_t>(0, units.as_of_ms - units.states.clock_ms(unit) - span.start_ms);
-      Followed followed{std::min(watched_ms, spec.horizon_ms), false};
-      if (span.end_ms != kNever) {
-        const int64_t time_ms = span.end_ms - span.start_ms;
-        if (time_ms < spec.horizon_ms && time_ms <= watched_ms) followed = {time_ms, true};
+    const int64_t watched_ms =
+        std::max<int64_t>(0, units.as_of_ms - units.states.clock_ms(unit) - span.start_ms);
+    Followed followed{std::min(watched_ms, spec.horizon_ms), false, cluster[unit]};
+    if (span.end_ms != kNever) {
+      const int64_t time_ms = span.end_ms - span.start_ms;
+      if (time_ms < spec.horizon_ms && time_ms <= watched_ms) {
+        followed = {time_ms, true, cluster[unit]};
       }
-      by_arm[static_cast<size_t>(units.arm[unit])].push_back(followed);
     }
+    (*by_arm)[static_cast<size_t>(units.arm[unit])].push_back(followed);
+  };
+  const auto put = [&](int time_to, bool clustered, ByArm by_arm) {
     for (size_t arm = 0; arm < arms; ++arm) {
-      SurvivalTable table = MakeTable(std::move(by_arm[arm]));
+      SurvivalTable table =
+          MakeTable(std::move(by_arm[arm]), clustered,
+                    program.plan.time_to[static_cast<size_t>(time_to)].horizon_ms);
       table.time_to = time_to;
       table.arm = static_cast<int>(arm);
       tables.push_back(std::move(table));
     }
+  };
+  const auto build = [&](int time_to, const auto& span_of) {
+    ByArm by_arm(arms);
+    for (uint32_t unit = 0; unit < units.size(); ++unit) add(time_to, unit, span_of(unit), &by_arm);
+    put(time_to, program.cluster_slot >= 0, std::move(by_arm));
   };
   for (size_t f = 0; f < program.first_times.size(); ++f) {
     build(program.first_times[f], [&](uint32_t unit) {
@@ -179,6 +234,15 @@ std::vector<SurvivalTable> ComputeSurvival(const FoldProgram& program, const Fol
     build(program.chains[c].time_to, [&](uint32_t unit) {
       return Span{units.from_to[c][unit].from_ms, units.from_to[c][unit].to_ms};
     });
+  }
+  for (size_t i = 0; i < program.plan.time_to.size(); ++i) {
+    const int journey = program.plan.time_to[i].journey;
+    if (journey < 0) continue;
+    ByArm by_arm(arms);
+    for (const JourneySpan& span : units.journey_spans[static_cast<size_t>(journey)]) {
+      add(static_cast<int>(i), span.unit, {span.from_ms, span.to_ms}, &by_arm);
+    }
+    put(static_cast<int>(i), true, std::move(by_arm));
   }
   std::stable_sort(
       tables.begin(), tables.end(),
@@ -197,7 +261,7 @@ std::vector<QuantileResult> ComputeQuantiles(const FoldProgram& program, const F
     const QuantileSpec& spec = program.plan.quantiles[i];
     std::vector<std::vector<QuantileMember>> by_arm(arms);
     const auto add = [&](uint32_t unit, double value) {
-      if (!Mature(units, unit, spec.maturity_ms)) return;
+      if (!units.Analysed(unit) || !Mature(units, unit, spec.maturity_ms)) return;
       by_arm[static_cast<size_t>(units.arm[unit])].push_back({cluster[unit], value});
     };
     if (spec.of_events) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 
@@ -354,6 +355,96 @@ TEST(FoldTest, YoungUnitsAreCountedAsMaturing) {
   ASSERT_EQ(folded->result.cells.size(), 2u);
   EXPECT_EQ(folded->result.cells[0].gram.n(), 1);
   EXPECT_EQ(folded->result.cells[0].maturing, 1);
+}
+
+PastEvent OfOrder(PastEvent event, const std::string& order) {
+  event.order_id = order;
+  return event;
+}
+
+TEST(FoldTest, JourneysCountTheOrdersOfAUnitAndTimeEachOfThem) {
+  Plan plan = SmallPlan();
+  plan.journeys = {
+      {"orders", JourneyKey::kOrder, {{{"order"}, {}}, {{"pay"}, {}}}, {0, 10 * kHour}, {0, kHour}},
+      {"again", JourneyKey::kUnit, {{{"pay"}, {}}, {{"pay"}, {}}}, {0, 10 * kHour}, {1, kHour}}};
+  plan.columns.clear();
+  for (const auto& [journey, stage] : {std::pair{0, 0}, {0, 1}, {1, 1}}) {
+    Column column;
+    column.name = "j" + std::to_string(plan.columns.size());
+    column.kind = ColumnKind::kJourney;
+    column.journey = journey;
+    column.stage = stage;
+    plan.columns.push_back(column);
+  }
+  plan.groups = {{0, {0, 1, 2}}};
+  plan.time_to = {{"time to pay", {}, {}, kHour, 0}};
+  History history;
+  history.exposures = {Shown("u", "a", kT0), Shown("v", "a", kT0)};
+  history.events = {
+      // Paid in 10 minutes, told late; paid after more than an hour; never paid; before the clock.
+      OfOrder(Did("u", "pay", kT0 + kHour + 600000, 1), "o1"),
+      OfOrder(Did("u", "order", kT0 + kHour), "o1"),
+      OfOrder(Did("u", "order", kT0 + 2 * kHour), "o2"),
+      OfOrder(Did("u", "pay", kT0 + 4 * kHour, 1), "o2"),
+      OfOrder(Did("u", "order", kT0 + 3 * kHour), "o3"),
+      OfOrder(Did("u", "order", kT0 - kHour), "o4"), OfOrder(Did("u", "pay", kT0 + 1, 1), "o4"),
+      // An order of another unit under the same id, and one without an id.
+      OfOrder(Did("v", "order", kT0), "o1"), Did("v", "order", kT0 + 1), Did("v", "pay", kT0 + 2)};
+  const absl::StatusOr<Folded> folded = RunFold(history, plan, 1);
+  ASSERT_TRUE(folded.ok()) << Message(folded.status());
+  EXPECT_EQ(folded->rows.at({"user", "u"}), (std::vector<double>{3, 1, 0}));
+  EXPECT_EQ(folded->rows.at({"user", "v"}), (std::vector<double>{1, 0, 0}));
+  const SurvivalTable& table = folded->result.survival[0];
+  ASSERT_EQ(table.rows.size(), 1u);
+  EXPECT_EQ(table.rows[0].time_ms, 600000);
+  EXPECT_EQ(table.rows[0].at_risk, 4);
+  EXPECT_EQ(table.rows[0].censored, 3);
+  EXPECT_EQ(table.n_clusters, 2);
+  // By hand: S falls to 3/4 at 10 of 60 minutes, A = 3/4 * 50 min. The paid order's influence is
+  // -A/4 + A/16, the others' A/16, so u's three sum to -A/16 and v's one is A/16; times 2/(2-1).
+  const double area_ms = 0.75 * 50 * 60000;
+  EXPECT_NEAR(table.clustered_variance, 4 * area_ms * area_ms / 256, 1e-6);
+}
+
+TEST(FoldTest, WhoDoesMoreThanPeopleDoIsLeftOutAndCounted) {
+  Plan plan = SmallPlan();
+  plan.population.exclude_any = {{{"tester", CompareOp::kEq, {Literal(true)}}}};
+  plan.population.exclude_bursts = {{{"order"}, {}, 2, kHour}};
+  History history;
+  history.exposures = {Shown("u", "a", kT0), Shown("v", "a", kT0), Shown("w", "a", kT0)};
+  history.exposures[2].attributes["tester"] = true;
+  for (int i = 0; i < 3; ++i) {
+    history.events.push_back(Did("u", "order", kT0 + i * kHour / 3));    // 3 in an hour …
+    history.events.push_back(Did("v", "order", kT0 + i * (kHour / 2)));  // … and in just over one.
+  }
+  history.events.push_back(Did("u", "pay", kT0, 7));
+  const absl::StatusOr<Folded> folded = RunFold(history, plan, 1);
+  ASSERT_TRUE(folded.ok()) << Message(folded.status());
+  const ArmHealth& health = folded->result.health.arms[0];
+  EXPECT_EQ(health.units, 1);
+  EXPECT_EQ(health.excluded_units, 2);
+  EXPECT_EQ(health.burst_units, 1);
+  EXPECT_EQ(health.excluded_by_phase.at(0), 2);
+  EXPECT_EQ(folded->result.cells[0].gram.n(), 1);
+  EXPECT_EQ(folded->result.cells[0].gram.mean(0), 0);
+}
+
+TEST(FoldTest, AFrozenCapDoesNotFollowWhatLaterUnitsDo) {
+  Plan plan = SmallPlan();
+  CapRule cap;
+  cap.quantile = 1;
+  cap.first_units = 2;
+  plan.columns[0].cap = cap;
+  History history;
+  history.exposures = {Shown("u", "a", kT0), Shown("v", "b", kT0 + 1), Shown("w", "a", kT0 + 2)};
+  history.events = {Did("u", "pay", kT0 + 3, 10), Did("v", "pay", kT0 + 3, 20),
+                    Did("w", "pay", kT0 + 3, 500), Did("u", "pay", kT0 - 5, 4)};
+  EXPECT_EQ(RunFold(history, plan, 1)->result.cap_values[0], 20);
+  plan.columns[0].cap->first_units = 4;  // Not yet so many: no cap.
+  EXPECT_TRUE(std::isinf(RunFold(history, plan, 1)->result.cap_values[0]));
+  plan.columns[0].cap->first_units = 0;
+  plan.columns[0].cap->pre_ms = kHour;  // Of what was before, whatever the arms did.
+  EXPECT_EQ(RunFold(history, plan, 1)->result.cap_values[0], 4);
 }
 
 TEST(FoldTest, PlansThatCannotBeRunSayWhy) {

@@ -16,6 +16,11 @@
 // - Windows count from the clock, start included, end not: an outcome at the clock counts.
 // - Events at one instant have no order among themselves: in funnels and times they act as one, and
 //   one event may reach several stages.
+// - Journeys are what a unit has several of (orders, sessions): one for each id of the kind in its
+//   events. A journey begins with the first event of its first stage inside the window; each
+//   later stage is the first event of it at or after the stage before and inside `after`, which
+//   counts from the journey's beginning. Inference stays by unit: a unit's journeys are not
+//   independent.
 #pragma once
 
 #include <cstdint>
@@ -59,6 +64,12 @@ struct CapRule {
   std::optional<double> value;
   std::optional<double> quantile;  // Pooled over arms; of non-zero values unless include_zeros.
   bool include_zeros = false;
+  // What the quantile is of: 0 = the column's own values, of mature units; else the same terms over
+  // [clock - pre_ms, clock), of every unit, which no arm can have changed.
+  int64_t pre_ms = 0;
+  // 0 = of all units so far; else of the first so many by clock (with all that share the last
+  // one's instant), and no cap before there are so many: once set it never moves.
+  int64_t first_units = 0;
 };
 
 enum class ColumnKind {
@@ -67,6 +78,7 @@ enum class ColumnKind {
   kStage,    // 1 if the unit reached `stage` of `funnel` (each at or after the one before).
   kPre,      // Covariate: Σ terms over [clock - pre_ms, clock); NaN-free, 0 when nothing happened.
   kHasPre,   // 1 if the unit was ever seen before its clock; goes with kPre.
+  kJourney,  // How many of the unit's journeys reached `stage` of `journey`.
 };
 
 // One per-unit number. Columns of a group share maturity and so share one Gram.
@@ -78,7 +90,8 @@ struct Column {
   TimeWindow window;
   std::optional<CapRule> cap;  // kSum only.
   int funnel = -1;             // kStage: index into Plan::funnels …
-  int stage = -1;              // … and its stage.
+  int stage = -1;              // … and its stage; kJourney: of the journey.
+  int journey = -1;            // kJourney: index into Plan::journeys.
   int64_t pre_ms = 0;          // kPre.
   std::string source_column;   // Unit-row data: the file's column (numeric or boolean).
 };
@@ -97,6 +110,23 @@ struct FunnelSpec {
   TimeWindow window;
 };
 
+// Which ids of an event name a journey: its own order_id or session_id, or none (all of the unit's
+// events are one journey).
+enum class JourneyKey { kUnit, kOrder, kSession };
+
+struct JourneyStage {
+  std::vector<std::string> events;   // Raw names; any of them reaches it …
+  std::vector<EventFilter> filters;  // … where all of these hold.
+};
+
+struct JourneySpec {
+  std::string key;
+  JourneyKey per = JourneyKey::kOrder;
+  std::vector<JourneyStage> stages;
+  TimeWindow window;  // Of the first stage, from the clock.
+  TimeWindow after;   // Of the later stages, from the first.
+};
+
 // One Gram per (arm, phase, slice). Units with as_of - clock < maturity_ms are left out (counted in
 // `maturing`); 0 = every unit counts at once.
 struct Group {
@@ -105,12 +135,14 @@ struct Group {
 };
 
 // Time from the clock (from_events empty) or from the first from-event to the first to-event at or
-// after it; censored at as_of or at horizon_ms.
+// after it; censored at as_of or at horizon_ms. With a journey, of two stages: from its first to
+// its second, every journey an observation.
 struct TimeToSpec {
   std::string key;
   std::vector<std::string> from_events;
   std::vector<std::string> to_events;
   int64_t horizon_ms = 0;
+  int journey = -1;  // Index into Plan::journeys, and no events here; or -1.
 };
 
 // The distribution of a column's per-unit values, or of single events' values.
@@ -139,6 +171,15 @@ struct Arm {
 
 enum class EnrolRule { kExposure, kEvent };
 
+// A unit with more than `more_than` such events within `within_ms`, at any time from `within_ms`
+// before its clock on, is left out. Seen of analysed units only.
+struct BurstRule {
+  std::vector<std::string> events;
+  std::vector<EventFilter> filters;
+  int64_t more_than = 0;
+  int64_t within_ms = 0;
+};
+
 struct Population {
   std::string experiment;
   std::string unit_kind;
@@ -147,8 +188,11 @@ struct Population {
   std::vector<std::string> enrol_events;  // kEvent: the clock starts at the first, after exposure.
   int64_t from_ms = INT64_MIN;            // Exposures outside [from, to) are not of this analysis.
   int64_t to_ms = INT64_MAX;
-  std::string exclude_attribute;   // Units with this attribute true are left out, counted.
-  bool exclude_multi_arm = false;  // Sensitivity: leave out units seen in several arms.
+  std::string exclude_attribute;  // Units with this attribute true are left out, counted.
+  // … and units of which one of these lists of tests on attributes holds entirely …
+  std::vector<std::vector<EventFilter>> exclude_any;
+  std::vector<BurstRule> exclude_bursts;  // … and these, once their events are seen.
+  bool exclude_multi_arm = false;         // Sensitivity: leave out units seen in several arms.
   // Planning from history, before anybody was exposed: the units are those of unit_kind that did
   // anything (or, where events are named, one of these) in [from, to), all in arms[0], their clock
   // at the first such event. `experiment` and attributes play no part. Stores only, not files.
@@ -162,6 +206,7 @@ struct Plan {
   std::vector<Column> columns;
   std::vector<Group> groups;
   std::vector<FunnelSpec> funnels;
+  std::vector<JourneySpec> journeys;
   std::vector<TimeToSpec> time_to;
   std::vector<QuantileSpec> quantiles;
   std::vector<SliceSpec> slices;  // The whole is always computed.
@@ -201,6 +246,11 @@ struct SurvivalTable {
   int time_to = 0;  // Index into Plan::time_to.
   int arm = 0;
   std::vector<RiskRow> rows;
+  // Where observations are not independent (journeys of a unit, units of a cluster): how many
+  // independent groups there are, and the restricted mean's variance by the infinitesimal jackknife
+  // over them, in ms². 0 and 0 where every observation is on its own.
+  double n_clusters = 0;
+  double clustered_variance = 0;
 };
 
 struct QuantileResult {
@@ -220,7 +270,9 @@ struct ArmHealth {
                                // seen in several arms or never triggered are in it.
   double exposures = 0;        // Exposure rows, repeated exposure_ids included.
   double multi_arm_units = 0;  // First shown here, also seen elsewhere.
-  double excluded_units = 0;   // By exclude_attribute.
+  double excluded_units = 0;   // By exclude_attribute, exclude_any or exclude_bursts …
+  double burst_units = 0;      // … of them by exclude_bursts.
+  std::map<int, double> excluded_by_phase;
   double triggered_units = 0;  // enrol: event only.
   double client_assigned = 0;  // Reported by clients: for exposure loss.
   double client_shown = 0;

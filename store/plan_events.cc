@@ -111,6 +111,8 @@ class EventReader {
       values_.push_back(places);
     }
     value_buffers_.resize(values_.size());
+    if (needs.order_keys) FULCRUM_RETURN_IF_ERROR(FindKey(kOrderKind, &order_key_));
+    if (needs.session_keys) FULCRUM_RETURN_IF_ERROR(FindKey(kSessionKind, &session_key_));
     for (const EventFilter& filter : needs.filters) {
       CompiledFilter compiled;
       compiled.filter = filter;
@@ -176,6 +178,13 @@ class EventReader {
     }
   }
 
+  const uint32_t* ReadOrderKeys(const duckdb::Chunk& chunk) {
+    return ReadKeys(chunk, order_key_, &order_keys_);
+  }
+  const uint32_t* ReadSessionKeys(const duckdb::Chunk& chunk) {
+    return ReadKeys(chunk, session_key_, &session_keys_);
+  }
+
   const uint64_t* ReadFilters(const duckdb::Chunk& chunk) {
     if (filters_.empty()) return nullptr;
     filter_bits_.assign(rows_.size(), 0);
@@ -199,6 +208,23 @@ class EventReader {
         value = static_cast<double>(data[rows_[i]]);
       }
     }
+  }
+
+  // Dense ids of units of the kind; -1 = no event has one.
+  absl::Status FindKey(const char* kind, int* key) {
+    return AddUnitKind(kind, [&](Slots slots, const std::string&) { *key = slots.text; });
+  }
+
+  const uint32_t* ReadKeys(const duckdb::Chunk& chunk, int key, std::vector<uint32_t>* keys) const {
+    if (key < 0) return nullptr;
+    keys->resize(rows_.size());
+    const auto* data = chunk.data<int32_t>(key);
+    const uint64_t* validity = chunk.validity(key);
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      const bool valid = duckdb::Chunk::IsValid(validity, rows_[i]);
+      (*keys)[i] = valid ? static_cast<uint32_t>(data[rows_[i]]) : kNoKey;
+    }
+    return keys->data();
   }
 
   void AddUnit(uint32_t unit, size_t begin, int64_t row) {
@@ -288,6 +314,8 @@ class EventReader {
   const std::vector<Route>& routes_;
   SelectList list_;
   int ts_ = -1, name_ = -1;
+  int order_key_ = -1, session_key_ = -1;
+  std::vector<uint32_t> order_keys_, session_keys_;
   bool single_ = false;
   std::vector<int> route_columns_;
   std::vector<std::vector<Slots>> values_;
@@ -427,6 +455,8 @@ absl::Status ScanEvents(duckdb::Connection& connection, const Scope& scope,
     batch.code = code.data();
     reader.ReadValues(chunk, &batch.values);
     batch.filters = reader.ReadFilters(chunk);
+    batch.order_keys = reader.ReadOrderKeys(chunk);
+    batch.session_keys = reader.ReadSessionKeys(chunk);
     fold->AddEvents(batch);
   }
 }

@@ -208,28 +208,81 @@ class Reference {
     const Population& population = plan_.population;
     for (Unit& unit : units_) {
       ArmHealth& health = out_.result.health.arms[static_cast<size_t>(unit.arm)];
-      const Literal* excluded = Attribute(unit, population.exclude_attribute);
-      if (!population.exclude_attribute.empty() && excluded != nullptr && IsTrue(*excluded)) {
+      if (Excluded(unit)) {
         ++health.excluded_units;
+        ++health.excluded_by_phase[unit.first->phase];
+        continue;
+      }
+      FindClock(&unit);
+      if (unit.clock_ms && Bursts(unit)) {
+        ++health.excluded_units;
+        ++health.burst_units;
+        ++health.excluded_by_phase[unit.first->phase];
+        unit.clock_ms.reset();
         continue;
       }
       ++health.units;
       ++health.units_by_phase[unit.first->phase];
       ++health.units_by_day[unit.first->ts_ms / kDay * kDay];
       if (unit.multi_arm) ++health.multi_arm_units;
-      if (unit.multi_arm && population.exclude_multi_arm) continue;
-      GatherEvents(&unit);
-      if (population.enrol == EnrolRule::kExposure) {
-        unit.clock_ms = unit.first->ts_ms;
-        continue;
+      if (population.enrol == EnrolRule::kEvent && unit.clock_ms) ++health.triggered_units;
+    }
+  }
+
+  bool Excluded(const Unit& unit) const {
+    const Population& population = plan_.population;
+    const Literal* excluded = Attribute(unit, population.exclude_attribute);
+    if (!population.exclude_attribute.empty() && excluded != nullptr && IsTrue(*excluded)) {
+      return true;
+    }
+    for (const std::vector<EventFilter>& all : population.exclude_any) {
+      bool holds = true;
+      for (const EventFilter& test : all) {
+        if (!FilterMatches(test, Attribute(unit, test.property))) holds = false;
       }
-      for (const PastEvent* event : unit.events) {
-        if (!Contains(population.enrol_events, event->name)) continue;
-        if (event->ts_ms < unit.first->ts_ms) continue;
-        if (!unit.clock_ms) ++health.triggered_units;
-        unit.clock_ms = std::min(unit.clock_ms.value_or(kForever), event->ts_ms);
+      if (holds) return true;
+    }
+    return false;
+  }
+
+  // Without one the unit is not analysed.
+  void FindClock(Unit* unit) {
+    const Population& population = plan_.population;
+    if (unit->multi_arm && population.exclude_multi_arm) return;
+    GatherEvents(unit);
+    if (population.enrol == EnrolRule::kExposure) {
+      unit->clock_ms = unit->first->ts_ms;
+      return;
+    }
+    for (const PastEvent* event : unit->events) {
+      if (!Contains(population.enrol_events, event->name)) continue;
+      if (event->ts_ms < unit->first->ts_ms) continue;
+      unit->clock_ms = std::min(unit->clock_ms.value_or(kForever), event->ts_ms);
+    }
+  }
+
+  static bool Passes(const std::vector<EventFilter>& filters, const PastEvent& event) {
+    for (const EventFilter& filter : filters) {
+      const std::optional<Literal> value = PropertyOf(event, filter.property);
+      if (!FilterMatches(filter, value ? &*value : nullptr)) return false;
+    }
+    return true;
+  }
+
+  bool Bursts(const Unit& unit) const {
+    for (const BurstRule& rule : plan_.population.exclude_bursts) {
+      for (const PastEvent* first : unit.events) {
+        int64_t count = 0;
+        for (const PastEvent* event : unit.events) {
+          if (event->ts_ms < *unit.clock_ms - rule.within_ms) continue;
+          if (!Contains(rule.events, event->name) || !Passes(rule.filters, *event)) continue;
+          const int64_t later_ms = event->ts_ms - first->ts_ms;
+          if (later_ms >= 0 && later_ms < rule.within_ms) ++count;
+        }
+        if (count > rule.more_than) return true;
       }
     }
+    return false;
   }
 
   void GatherEvents(Unit* unit) {
@@ -272,8 +325,53 @@ class Reference {
       case ColumnKind::kStage:
         return Reached(unit, plan_.funnels[static_cast<size_t>(column.funnel)], column.stage) ? 1
                                                                                               : 0;
+      case ColumnKind::kJourney: {
+        double count = 0;
+        for (const Journey& journey :
+             JourneysOf(unit, plan_.journeys[static_cast<size_t>(column.journey)])) {
+          if (journey.at_ms.size() > static_cast<size_t>(column.stage)) ++count;
+        }
+        return count;
+      }
     }
     return 0;
+  }
+
+  struct Journey {
+    std::vector<int64_t> at_ms;  // When each stage was reached, as far as it came.
+  };
+
+  // Those that began.
+  std::vector<Journey> JourneysOf(const Unit& unit, const JourneySpec& spec) const {
+    std::map<std::string, std::vector<const PastEvent*>> events_of;
+    for (const PastEvent* event : unit.events) {
+      std::string key = "all";
+      if (spec.per == JourneyKey::kOrder) key = event->order_id;
+      if (spec.per == JourneyKey::kSession) key = event->session_id;
+      if (!key.empty()) events_of[key].push_back(event);
+    }
+    std::vector<Journey> journeys;
+    for (const auto& [key, events] : events_of) {
+      Journey journey;
+      for (const JourneyStage& stage : spec.stages) {
+        std::optional<int64_t> at_ms;
+        for (const PastEvent* event : events) {
+          if (at_ms || !Contains(stage.events, event->name)) continue;
+          if (!Passes(stage.filters, *event)) continue;
+          if (journey.at_ms.empty()) {
+            if (!Within(*event, *unit.clock_ms, spec.window.start_ms, spec.window.end_ms)) continue;
+          } else {
+            if (event->ts_ms < journey.at_ms.back()) continue;
+            if (!Within(*event, journey.at_ms[0], spec.after.start_ms, spec.after.end_ms)) continue;
+          }
+          at_ms = event->ts_ms;
+        }
+        if (!at_ms) break;
+        journey.at_ms.push_back(*at_ms);
+      }
+      if (!journey.at_ms.empty()) journeys.push_back(std::move(journey));
+    }
+    return journeys;
   }
 
   bool Reached(const Unit& unit, const FunnelSpec& funnel, int wanted) const {
@@ -321,11 +419,7 @@ class Reference {
       const std::optional<CapRule>& rule = plan_.columns[c].cap;
       if (rule && rule->value) cap = *rule->value;
       if (rule && rule->quantile) {
-        std::vector<double> values;
-        for (const Unit& unit : units_) {
-          if (!unit.clock_ms || !Mature(unit, ShortestMaturity(static_cast<int>(c)))) continue;
-          if (unit.row[c] != 0 || rule->include_zeros) values.push_back(unit.row[c]);
-        }
+        std::vector<double> values = CapValues(plan_.columns[c], static_cast<int>(c));
         std::sort(values.begin(), values.end());
         if (!values.empty()) {
           const double position = *rule->quantile * static_cast<double>(values.size() - 1);
@@ -337,6 +431,31 @@ class Reference {
       }
       out_.result.cap_values.push_back(cap);
     }
+  }
+
+  std::vector<double> CapValues(const Column& column, int c) const {
+    const CapRule& rule = *column.cap;
+    std::multimap<int64_t, double> by_clock;
+    for (const Unit& unit : units_) {
+      if (!unit.clock_ms) continue;
+      if (rule.pre_ms > 0) {
+        by_clock.emplace(*unit.clock_ms, SumOf(unit, column, -rule.pre_ms, 0));
+      } else if (Mature(unit, ShortestMaturity(c))) {
+        by_clock.emplace(*unit.clock_ms, unit.row[static_cast<size_t>(c)]);
+      }
+    }
+    if (by_clock.size() < static_cast<size_t>(rule.first_units)) return {};
+    std::vector<double> values;
+    int64_t taken = 0;
+    int64_t last_clock_ms = 0;
+    for (const auto& [clock_ms, value] : by_clock) {
+      const bool full = rule.first_units > 0 && taken >= rule.first_units;
+      if (full && clock_ms != last_clock_ms) break;
+      if (value != 0 || rule.include_zeros) values.push_back(value);
+      last_clock_ms = clock_ms;
+      ++taken;
+    }
+    return values;
   }
 
   std::string SliceValue(const Unit& unit, const SliceSpec& slice) const {
@@ -446,8 +565,28 @@ class Reference {
 
   void FillSurvival(const TimeToSpec& spec, SurvivalTable* table) const {
     std::multimap<int64_t, bool> ends;  // Duration -> whether it ended in the event.
+    std::vector<Observation> observed;
+    const auto add = [&](const Unit& unit, int64_t start_ms, std::optional<int64_t> end_ms) {
+      const int64_t watched_ms = std::max<int64_t>(0, as_of_ms_ - start_ms);
+      Observation seen{std::min(watched_ms, spec.horizon_ms), false, ClusterOf(unit)};
+      if (end_ms && *end_ms - start_ms < spec.horizon_ms && *end_ms - start_ms <= watched_ms) {
+        seen.time_ms = *end_ms - start_ms;
+        seen.event = true;
+      }
+      ends.emplace(seen.time_ms, seen.event);
+      observed.push_back(std::move(seen));
+    };
     for (const Unit& unit : units_) {
       if (!unit.clock_ms || unit.arm != table->arm) continue;
+      if (spec.journey >= 0) {
+        for (const Journey& journey :
+             JourneysOf(unit, plan_.journeys[static_cast<size_t>(spec.journey)])) {
+          std::optional<int64_t> end_ms;
+          if (journey.at_ms.size() > 1) end_ms = journey.at_ms[1];
+          add(unit, journey.at_ms[0], end_ms);
+        }
+        continue;
+      }
       std::optional<int64_t> start_ms;
       if (spec.from_events.empty()) start_ms = *unit.clock_ms;
       std::optional<int64_t> end_ms;
@@ -460,12 +599,7 @@ class Reference {
         if (event->ts_ms < *start_ms || end_ms) continue;
         if (Contains(spec.to_events, event->name)) end_ms = event->ts_ms;
       }
-      const int64_t watched_ms = std::max<int64_t>(0, as_of_ms_ - *start_ms);
-      if (end_ms && *end_ms - *start_ms < spec.horizon_ms && *end_ms - *start_ms <= watched_ms) {
-        ends.emplace(*end_ms - *start_ms, true);
-      } else {
-        ends.emplace(std::min(watched_ms, spec.horizon_ms), false);
-      }
+      add(unit, *start_ms, end_ms);
     }
     for (auto it = ends.begin(); it != ends.end(); it = ends.upper_bound(it->first)) {
       RiskRow row;
@@ -480,6 +614,49 @@ class Reference {
         table->rows.push_back(row);
       }
     }
+    if (spec.journey >= 0 || !plan_.population.cluster_attribute.empty()) {
+      ClusterVariance(observed, static_cast<double>(spec.horizon_ms), table);
+    }
+  }
+
+  struct Observation {
+    int64_t time_ms = 0;
+    bool event = false;
+    std::string cluster;
+  };
+
+  // ∫ of the survival curve from `from_ms` to the horizon.
+  static double Area(const SurvivalTable& table, double from_ms, double horizon_ms) {
+    double area = 0;
+    double survival = 1;
+    double at_ms = 0;
+    for (const RiskRow& row : table.rows) {
+      area += survival * std::max(0.0, row.time_ms - std::max(at_ms, from_ms));
+      at_ms = row.time_ms;
+      survival *= 1 - row.events / row.at_risk;
+    }
+    return area + survival * (horizon_ms - std::max(at_ms, from_ms));
+  }
+
+  // Every observation's influence, written out.
+  static void ClusterVariance(const std::vector<Observation>& observed, double horizon_ms,
+                              SurvivalTable* table) {
+    std::map<std::string, double> sums;
+    for (const Observation& one : observed) {
+      const auto time_ms = static_cast<double>(one.time_ms);
+      double influence = 0;
+      for (const RiskRow& row : table->rows) {
+        if (row.events == 0 || row.time_ms > time_ms) continue;
+        const double area = Area(*table, row.time_ms, horizon_ms);
+        influence += area * row.events / (row.at_risk * row.at_risk);
+        if (one.event && row.time_ms == time_ms) influence -= area / row.at_risk;
+      }
+      sums[one.cluster] += influence;
+    }
+    const auto k = static_cast<double>(sums.size());
+    table->n_clusters = k;
+    if (k < 2) return;
+    for (const auto& [cluster, sum] : sums) table->clustered_variance += sum * sum * k / (k - 1);
   }
 
   void MakeQuantiles() {

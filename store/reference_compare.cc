@@ -94,6 +94,8 @@ void CompareTables(const PlanResult& got, const PlanResult& want, Comparison* ou
     out->Exact(name + " arm", a.arm, b.arm);
     out->Exact(name + " rows", static_cast<double>(a.rows.size()),
                static_cast<double>(b.rows.size()));
+    out->Exact(name + " clusters", a.n_clusters, b.n_clusters);
+    out->Close(name + " clustered variance", a.clustered_variance, b.clustered_variance);
     if (out->failed()) return;
     for (size_t r = 0; r < b.rows.size(); ++r) {
       out->Exact(name + " time", a.rows[r].time_ms, b.rows[r].time_ms);
@@ -139,6 +141,8 @@ void CompareHealth(const Health& got, const Health& want, Comparison* out) {
     out->Exact(name + " exposures", x.exposures, y.exposures);
     out->Exact(name + " multi_arm_units", x.multi_arm_units, y.multi_arm_units);
     out->Exact(name + " excluded_units", x.excluded_units, y.excluded_units);
+    out->Exact(name + " burst_units", x.burst_units, y.burst_units);
+    out->Exact(name + " same excluded by phase", x.excluded_by_phase == y.excluded_by_phase, 1);
     out->Exact(name + " triggered_units", x.triggered_units, y.triggered_units);
     out->Exact(name + " same units by phase", x.units_by_phase == y.units_by_phase, 1);
     out->Exact(name + " same units by day", x.units_by_day == y.units_by_day, 1);

@@ -104,11 +104,14 @@ std::string Text(const CapRule& cap) {
       .Add("value", cap.value ? Text(*cap.value) : "", !cap.value)
       .Add("quantile", cap.quantile ? Text(*cap.quantile) : "", !cap.quantile)
       .Add("include_zeros", "true", !cap.include_zeros)
+      .Add("pre_ms", Text(cap.pre_ms), cap.pre_ms == 0)
+      .Add("first_units", Text(cap.first_units), cap.first_units == 0)
       .End();
 }
 
 std::string Text(const Column& column) {
-  static constexpr const char* kKinds[] = {"kSum", "kAtLeast", "kStage", "kPre", "kHasPre"};
+  static constexpr const char* kKinds[] = {"kSum", "kAtLeast", "kStage",
+                                           "kPre", "kHasPre",  "kJourney"};
   return Members()
       .Add("name", Text(column.name))
       .Add("kind", Enumerator("ColumnKind", kKinds, static_cast<int>(column.kind)))
@@ -118,6 +121,7 @@ std::string Text(const Column& column) {
       .Add("cap", column.cap ? Text(*column.cap) : "", !column.cap)
       .Add("funnel", Text(column.funnel), column.funnel < 0)
       .Add("stage", Text(column.stage), column.stage < 0)
+      .Add("journey", Text(column.journey), column.journey < 0)
       .Add("pre_ms", Text(column.pre_ms), column.pre_ms == 0)
       .End();
 }
@@ -141,6 +145,35 @@ std::string Text(const FunnelSpec& funnel) {
       .End();
 }
 
+std::string Text(const JourneyStage& stage) {
+  return Members()
+      .Add("events", List(stage.events))
+      .Add("filters", List(stage.filters), stage.filters.empty())
+      .End();
+}
+
+std::string Text(const JourneySpec& journey) {
+  static constexpr const char* kKeys[] = {"kUnit", "kOrder", "kSession"};
+  return Members()
+      .Add("key", Text(journey.key))
+      .Add("per", Enumerator("JourneyKey", kKeys, static_cast<int>(journey.per)))
+      .Add("stages", List(journey.stages))
+      .Add("window", Text(journey.window), IsDefault(journey.window))
+      .Add("after", Text(journey.after), IsDefault(journey.after))
+      .End();
+}
+
+std::string Text(const BurstRule& rule) {
+  return Members()
+      .Add("events", List(rule.events))
+      .Add("filters", List(rule.filters), rule.filters.empty())
+      .Add("more_than", Text(rule.more_than))
+      .Add("within_ms", Text(rule.within_ms))
+      .End();
+}
+
+std::string Text(const std::vector<EventFilter>& all) { return List(all); }
+
 std::string Text(const Group& group) {
   return Members()
       .Add("maturity_ms", Text(group.maturity_ms), group.maturity_ms == 0)
@@ -152,8 +185,9 @@ std::string Text(const TimeToSpec& spec) {
   return Members()
       .Add("key", Text(spec.key))
       .Add("from_events", List(spec.from_events), spec.from_events.empty())
-      .Add("to_events", List(spec.to_events))
+      .Add("to_events", List(spec.to_events), spec.to_events.empty())
       .Add("horizon_ms", Text(spec.horizon_ms))
+      .Add("journey", Text(spec.journey), spec.journey < 0)
       .End();
 }
 
@@ -189,6 +223,8 @@ std::string Text(const Population& p) {
       .Add("from_ms", Text(p.from_ms), p.from_ms == std::numeric_limits<int64_t>::min())
       .Add("to_ms", Text(p.to_ms), p.to_ms == kForever)
       .Add("exclude_attribute", Text(p.exclude_attribute), p.exclude_attribute.empty())
+      .Add("exclude_any", List(p.exclude_any), p.exclude_any.empty())
+      .Add("exclude_bursts", List(p.exclude_bursts), p.exclude_bursts.empty())
       .Add("exclude_multi_arm", "true", !p.exclude_multi_arm)
       .Add("cluster_attribute", Text(p.cluster_attribute), p.cluster_attribute.empty())
       .Add("active_units", "true", !p.active_units)
@@ -257,6 +293,7 @@ std::string Describe(const World& world) {
   Assign("world.plan.columns", plan.columns, &out);
   Assign("world.plan.groups", plan.groups, &out);
   Assign("world.plan.funnels", plan.funnels, &out);
+  Assign("world.plan.journeys", plan.journeys, &out);
   Assign("world.plan.time_to", plan.time_to, &out);
   Assign("world.plan.quantiles", plan.quantiles, &out);
   Assign("world.plan.slices", plan.slices, &out);

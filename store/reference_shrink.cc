@@ -107,12 +107,36 @@ class Shrinker {
     });
   }
 
+  void DropJourney(int gone) {
+    for (const Column& column : world_.plan.columns) {
+      if (column.journey == gone) return;
+    }
+    for (const TimeToSpec& spec : world_.plan.time_to) {
+      if (spec.journey == gone) return;
+    }
+    Try([gone](World* w) {
+      for (Column& column : w->plan.columns) {
+        if (column.journey > gone) --column.journey;
+      }
+      for (TimeToSpec& spec : w->plan.time_to) {
+        if (spec.journey > gone) --spec.journey;
+      }
+      w->plan.journeys.erase(w->plan.journeys.begin() + gone);
+    });
+  }
+
   void DropPlan() {
     Drop([](auto& w) -> auto& { return w.plan.slices; });
     Drop([](auto& w) -> auto& { return w.plan.time_to; });
     Drop([](auto& w) -> auto& { return w.plan.quantiles; });
     for (int c = static_cast<int>(world_.plan.columns.size()); c-- > 0;) DropColumn(c);
     for (int f = static_cast<int>(world_.plan.funnels.size()); f-- > 0;) DropFunnel(f);
+    for (int j = static_cast<int>(world_.plan.journeys.size()); j-- > 0;) DropJourney(j);
+    for (size_t j = 0; j < world_.plan.journeys.size(); ++j) {
+      for (size_t s = 0; s < world_.plan.journeys[j].stages.size(); ++s) {
+        Drop([j, s](auto& w) -> auto& { return w.plan.journeys[j].stages[s].filters; });
+      }
+    }
     Drop([](auto& w) -> auto& { return w.plan.groups; });
     for (size_t g = 0; g < world_.plan.groups.size(); ++g) {
       Drop([g](auto& w) -> auto& { return w.plan.groups[g].columns; });
@@ -146,6 +170,8 @@ class Shrinker {
         [](auto& w) -> auto& { return w.plan.as_of_ms; }, kForever);
     Plain([=](auto& w) -> auto& { return population(w).cluster_attribute; });
     Plain([=](auto& w) -> auto& { return population(w).exclude_attribute; });
+    Drop([](auto& w) -> auto& { return w.plan.population.exclude_any; });
+    Drop([](auto& w) -> auto& { return w.plan.population.exclude_bursts; });
     Plain([=](auto& w) -> auto& { return population(w).exclude_multi_arm; });
     Plain([=](auto& w) -> auto& { return population(w).active_events; });
     Set(

@@ -116,9 +116,9 @@ class WorldMaker {
 
   Column SomeColumn() {
     static const ColumnKind kKinds[] = {
-        ColumnKind::kSum,     ColumnKind::kSum,    ColumnKind::kSum,
-        ColumnKind::kAtLeast, ColumnKind::kStage,  ColumnKind::kStage,
-        ColumnKind::kPre,     ColumnKind::kHasPre, ColumnKind::kAtLeast};
+        ColumnKind::kSum,     ColumnKind::kSum,    ColumnKind::kSum, ColumnKind::kAtLeast,
+        ColumnKind::kStage,   ColumnKind::kStage,  ColumnKind::kPre, ColumnKind::kHasPre,
+        ColumnKind::kAtLeast, ColumnKind::kJourney};
     Column column;
     column.name = "c" + std::to_string(world_.plan.columns.size());
     column.kind = random_.Pick(kKinds);
@@ -129,6 +129,15 @@ class WorldMaker {
       column.funnel = random_.Below(static_cast<int>(world_.plan.funnels.size()));
       const auto& funnel = world_.plan.funnels[static_cast<size_t>(column.funnel)];
       column.stage = random_.Below(static_cast<int>(funnel.stages.size()));
+      return column;
+    }
+    if (column.kind == ColumnKind::kJourney && world_.plan.journeys.empty()) {
+      column.kind = ColumnKind::kSum;
+    }
+    if (column.kind == ColumnKind::kJourney) {
+      column.journey = random_.Below(static_cast<int>(world_.plan.journeys.size()));
+      const auto& journey = world_.plan.journeys[static_cast<size_t>(column.journey)];
+      column.stage = random_.Below(static_cast<int>(journey.stages.size()));
       return column;
     }
     if (column.kind == ColumnKind::kHasPre) return column;
@@ -144,6 +153,8 @@ class WorldMaker {
       if (random_.OneIn(2)) cap.value = random_.Amount();
       if (random_.OneIn(2)) cap.quantile = random_.OneIn(2) ? 0.5 : 0.9;
       cap.include_zeros = random_.OneIn(3);
+      if (random_.OneIn(3)) cap.pre_ms = (1 + random_.Below(20)) * kTick;
+      if (random_.OneIn(3)) cap.first_units = 1 + random_.Below(4);
       column.cap = cap;
     }
     return column;
@@ -169,6 +180,46 @@ class WorldMaker {
     return funnel;
   }
 
+  JourneySpec SomeJourney() {
+    static const JourneyKey kKeys[] = {JourneyKey::kOrder, JourneyKey::kOrder, JourneyKey::kSession,
+                                       JourneyKey::kUnit};
+    JourneySpec journey;
+    journey.key = "j" + std::to_string(world_.plan.journeys.size());
+    journey.per = random_.Pick(kKeys);
+    journey.window = SomeWindow();
+    journey.after = SomeWindow();
+    const int stages = random_.OneIn(2) ? 2 : 1 + random_.Below(4);
+    for (int s = 0; s < stages; ++s) {
+      JourneyStage stage;
+      stage.events = SomeEvents();
+      while (random_.OneIn(4)) stage.filters.push_back(SomeFilter());
+      journey.stages.push_back(std::move(stage));
+    }
+    return journey;
+  }
+
+  void MakeExclusions(Population* population) {
+    while (random_.OneIn(4)) {
+      EventFilter test;
+      test.property = random_.OneIn(2) ? "channel" : "level";
+      test.op = random_.OneIn(2) ? CompareOp::kEq : CompareOp::kGt;
+      test.values.push_back(test.property == "level" ? Literal(0.5) : Literal("media"));
+      if (random_.OneIn(3)) test = {"registered", CompareOp::kAbsent, {}};
+      population->exclude_any.push_back({test});
+      if (random_.OneIn(2)) {
+        population->exclude_any.back().push_back({"registered", CompareOp::kNe, {Literal(true)}});
+      }
+    }
+    if (random_.OneIn(5)) {
+      BurstRule rule;
+      rule.events = SomeEvents();
+      if (random_.OneIn(3)) rule.filters.push_back(SomeFilter());
+      rule.more_than = 1 + random_.Below(3);
+      rule.within_ms = (1 + random_.Below(12)) * kTick;
+      population->exclude_bursts.push_back(std::move(rule));
+    }
+  }
+
   void MakePopulation() {
     Population& population = world_.plan.population;
     population.experiment = kExperiment;
@@ -186,12 +237,14 @@ class WorldMaker {
     if (random_.OneIn(4)) population.exclude_attribute = "bot";
     population.exclude_multi_arm = random_.OneIn(4);
     if (random_.OneIn(4)) population.cluster_attribute = "household";
+    MakeExclusions(&population);
   }
 
   void MakePlan() {
     Plan& plan = world_.plan;
     MakePopulation();
     for (int i = random_.Below(3); i > 0; --i) plan.funnels.push_back(SomeFunnel());
+    for (int i = random_.Below(3); i > 0; --i) plan.journeys.push_back(SomeJourney());
     for (int i = 1 + random_.Below(5); i > 0; --i) plan.columns.push_back(SomeColumn());
     for (int i = 1 + random_.Below(2); i > 0; --i) {
       Group group;
@@ -206,6 +259,11 @@ class WorldMaker {
       spec.key = "t" + std::to_string(i);
       if (random_.OneIn(2)) spec.from_events = SomeEvents();
       spec.to_events = SomeEvents();
+      if (!plan.journeys.empty() && plan.journeys.back().stages.size() == 2 && random_.OneIn(2)) {
+        spec.journey = static_cast<int>(plan.journeys.size()) - 1;
+        spec.from_events.clear();
+        spec.to_events.clear();
+      }
       spec.horizon_ms = (1 + random_.Below(30)) * kTick;
       plan.time_to.push_back(std::move(spec));
     }
