@@ -136,7 +136,7 @@ Study Slices() {
   study.prepare = [](Plant) -> Replicate {
     BenchOptions options;
     options.experiment =
-        "primary: [minutes]\nanalysis: {correction: none, cuped: false, slices: [channel]}\n";
+        "primary: [minutes]\nanalysis: {correction: none, cuped: false, dimensions: [channel]}\n";
     auto bench = std::make_shared<const Bench>(options);
     return [bench](Random& random, Tally& tally) {
       constexpr std::array kArms = {2 * kUnits, 2 * kUnits};
@@ -165,7 +165,7 @@ Study SlicesOfRates() {
   study.prepare = [](Plant) -> Replicate {
     BenchOptions options;
     options.experiment =
-        "primary: [pay_rate]\nanalysis: {correction: none, cuped: false, slices: [channel]}\n";
+        "primary: [pay_rate]\nanalysis: {correction: none, cuped: false, dimensions: [channel]}\n";
     auto bench = std::make_shared<const Bench>(options);
     return [bench](Random& random, Tally& tally) {
       constexpr std::array kArms = {2 * kUnits, 2 * kUnits};

@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "cli/command.h"
+#include "cli/simulate_strategies.h"
 #include "core/snapshot.h"
 #include "experiments/compile.h"
 #include "report/json.h"
@@ -44,10 +45,27 @@ absl::Status RunCheck(const CommandOptions& options) {
   return InvalidArgument("the reports do not agree with the true effects; see the table above.");
 }
 
+absl::Status RunStrategies(const experiments::Definitions& definitions,
+                           const SimulateOptions& options, const std::string& truth) {
+  if (!options.server.empty()) {
+    return InvalidArgument(
+        "the strategies are simulated to files: write --out DIR instead of --server, and read them "
+        "with `fulcrum import`.");
+  }
+  FULCRUM_ASSIGN_OR_RETURN(const sim::StrategyWorld world, MakeStrategies(definitions, options));
+  if (!options.out.empty()) {
+    FULCRUM_RETURN_IF_ERROR(StrategiesToFiles(world, options.out));
+    std::cerr << absl::StreamFormat("%d exposures, %d events\n", world.exposures.size(),
+                                    world.events.size());
+  }
+  return WriteOutput(truth, StrategyTable(world));
+}
+
 absl::Status RunSimulate(CommandOptions options) {
   SimulateOptions& simulate = options.simulate;
   simulate.progress = ProgressBar();
   FULCRUM_ASSIGN_OR_RETURN(const experiments::Definitions definitions, LoadProject(options.dir));
+  if (AreStrategies(definitions)) return RunStrategies(definitions, simulate, options.truth);
   FULCRUM_ASSIGN_OR_RETURN(const Simulation simulation, MakeSimulation(definitions, simulate));
   if (!simulate.server.empty() || !simulate.out.empty()) {
     const auto started = std::chrono::steady_clock::now();
@@ -141,6 +159,7 @@ void AddSimulate(CLI::App* program, Run* run) {
       "simulate",
       "Realistic shop traffic with known true effects, seeded: over HTTP to a server with a\n"
       "simulated clock (--server), to CSV files (--out), or only its true effects.\n"
+      "On examples/strategies: a growth team's strategies, to CSV files that `import` reads.\n"
       "Example: fulcrum simulate examples/shop --server http://127.0.0.1:8080 --seed 7");
   command->add_option("DIR", options->dir, "Project directory")->required();
   CLI::Option* server = command->add_option("--server", simulate.server, "URL of a running server");

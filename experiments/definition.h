@@ -102,6 +102,9 @@ struct PropertyFilter {
   Position pos;
 };
 
+// What a unit may have several of, each with an id in its events.
+enum class CountedPer { kUnit, kOrder, kSession };
+
 // One summand: coefficient * (number of events, or sum of a property over events).
 struct Term {
   double coefficient = 1;
@@ -109,6 +112,7 @@ struct Term {
   std::string property;  // "" counts events; "value" is the event's own value.
   std::vector<PropertyFilter> filters;
   Position pos;
+  CountedPer per = CountedPer::kUnit;  // kOrder, kSession: different ids among them are counted.
 };
 
 // Relative to the unit's clock (its enrolment). Only outcomes with start <= t - clock < end count.
@@ -123,6 +127,18 @@ struct Cap {
   std::optional<double> value;
   std::optional<double> quantile;  // In (0, 1), of non-zero values pooled over arms.
   bool include_zeros = false;
+  // Frozen, so that the cap does not follow what the arms do: `from: before` is the quantile of the
+  // same sum over this long before the clock; `at: N` that of the first N units. Both may be said.
+  int64_t before_ms = 0;
+  int64_t first_units = 0;
+};
+
+// A metric split by a property of its events: one part for each value, "other" for values not
+// named, "(none)" for events without it. (Parts of units are dimensions: AnalysisDefinition.)
+struct MetricSlice {
+  std::string property;
+  std::vector<Scalar> values;
+  Position pos;
 };
 
 struct MetricDefinition {
@@ -136,7 +152,13 @@ struct MetricDefinition {
 
   std::vector<Term> terms;        // proportion, count, mean; numerator of a ratio.
   std::vector<Term> denominator;  // ratio only.
-  double at_least = 1;            // proportion: the event count that satisfies it.
+  // Counted per order or session (proportion, count, funnel, time_to): every id in the events is
+  // one, and units, whose orders are alike, are what inference is by.
+  CountedPer per = CountedPer::kUnit;
+  std::optional<Term> among;  // proportion per order: the event that makes it one of them …
+  int64_t within_ms = 0;      // … and how long after it `terms` (or a funnel's stages) may come.
+  std::vector<MetricSlice> slices;
+  double at_least = 1;  // proportion: the event count that satisfies it.
   Window window;
   Maturity maturity = Maturity::kWait;
   std::optional<Cap> cap;
@@ -152,6 +174,7 @@ struct MetricDefinition {
 
   int64_t retention_from_ms = 0;  // retention: [from, to) after the clock.
   int64_t retention_to_ms = 0;
+  std::optional<Term> after;  // retention: [from, to) counts from the first such event in `window`.
   bool calendar_days = false;
 
   std::string column;                          // `analyze` on one row per unit: the data column.
@@ -212,6 +235,23 @@ struct Channel {
   std::string line;  // traffic | brand
   std::string cost;  // free | paid
   Position pos;
+  std::string title;
+};
+
+// What one channel cost over [from, to): a row of costs.csv.
+struct ChannelCost {
+  std::string channel;
+  int64_t from_ms = 0;
+  int64_t to_ms = 0;
+  double amount = 0;  // Of the project's currency.
+  Position pos;
+};
+
+// Units with more than `more_than` of the event within `within_ms` are left out of reports.
+struct BurstExclusion {
+  Term event;
+  int64_t more_than = 0;
+  int64_t within_ms = 0;
 };
 
 struct Project {
@@ -230,7 +270,11 @@ struct Project {
   std::vector<Holdout> holdouts;
   std::vector<Segment> segments;
   std::vector<MetricDefinition> metrics;
-  std::string exclude_attribute;  // A declared bool attribute: units with true are bots, excluded.
+  std::string exclude_attribute;  // A declared bool attribute: units with true are bots, excluded …
+  std::optional<Condition> exclude_when;       // … and units whose attributes satisfy this …
+  std::vector<BurstExclusion> exclude_events;  // … or who do more than people do.
+  std::vector<ChannelCost> costs;              // In the order of the file.
+  std::string costs_hash;                      // XXH3-64 hex of costs.csv; "" without one.
   Position pos;
   FieldPositions fields;
 };
@@ -271,6 +315,9 @@ struct MetricUse {
   // Guardrails: the largest acceptable harm, relative to control (0.02 = 2%), as a fraction.
   std::optional<double> margin;
   Position pos;
+  // Guardrails: a window of their own, shorter than the metric's. Loading makes it a metric of its
+  // own, `metric` + "@" + window, and names that here.
+  int64_t window_ms = 0;
 };
 
 enum class Correction { kNone, kBonferroni, kHolm, kSimultaneous, kBenjaminiHochberg };
@@ -278,8 +325,13 @@ enum class Correction { kNone, kBonferroni, kHolm, kSimultaneous, kBenjaminiHoch
 struct AnalysisDefinition {
   double alpha = 0.05;
   Correction correction = Correction::kSimultaneous;
-  bool cuped = true;                // Where a covariate is declared.
-  std::vector<std::string> slices;  // Unit attributes, frozen at first exposure.
+  bool cuped = true;  // Where a covariate is declared.
+  // Unit attributes, frozen at first exposure; several in one are crossed.
+  std::vector<std::vector<std::string>> dimensions;
+  // A metric in money whose mean per unit, less what the unit's channel cost, is the channel's
+  // margin; and the attribute that holds the channel. "" = no such section.
+  std::string channel_metric;
+  std::string channel_attribute;
   double srm_alpha = 0.001;
   double alpha_look = 0.01;  // Spent on looking before the planned end; alpha / 5 unless said.
 };

@@ -19,22 +19,47 @@ bool SameFilters(const std::vector<PropertyFilter>& a, const std::vector<Propert
 
 bool SameTerms(const std::vector<Term>& a, const std::vector<Term>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Term& x, const Term& y) {
-    return std::tie(x.coefficient, x.event, x.property) ==
-               std::tie(y.coefficient, y.event, y.property) &&
+    return std::tie(x.coefficient, x.event, x.property, x.per) ==
+               std::tie(y.coefficient, y.event, y.property, y.per) &&
            SameFilters(x.filters, y.filters);
   });
 }
 
 bool SameCap(const std::optional<Cap>& a, const std::optional<Cap>& b) {
   if (a.has_value() != b.has_value()) return false;
-  return !a || std::tie(a->value, a->quantile, a->include_zeros) ==
-                   std::tie(b->value, b->quantile, b->include_zeros);
+  const auto plain = [](const Cap& cap) {
+    return std::tie(cap.value, cap.quantile, cap.include_zeros, cap.before_ms, cap.first_units);
+  };
+  return !a || plain(*a) == plain(*b);
+}
+
+bool SameTerm(const std::optional<Term>& a, const std::optional<Term>& b) {
+  if (a.has_value() != b.has_value()) return false;
+  return !a || SameTerms({*a}, {*b});
+}
+
+bool SameSlices(const std::vector<MetricSlice>& a, const std::vector<MetricSlice>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const MetricSlice& x, const MetricSlice& y) {
+                      return std::tie(x.property, x.values) == std::tie(y.property, y.values);
+                    });
 }
 
 bool SameUses(const std::vector<MetricUse>& a, const std::vector<MetricUse>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](const MetricUse& x, const MetricUse& y) {
                       return std::tie(x.metric, x.margin) == std::tie(y.metric, y.margin);
+                    });
+}
+
+bool SameExclusion(const Project& a, const Project& b) {
+  if (a.exclude_when.has_value() != b.exclude_when.has_value()) return false;
+  if (a.exclude_when && !SameCondition(*a.exclude_when, *b.exclude_when)) return false;
+  return std::equal(a.exclude_events.begin(), a.exclude_events.end(), b.exclude_events.begin(),
+                    b.exclude_events.end(), [](const BurstExclusion& x, const BurstExclusion& y) {
+                      return std::tie(x.more_than, x.within_ms) ==
+                                 std::tie(y.more_than, y.within_ms) &&
+                             SameTerms({x.event}, {y.event});
                     });
 }
 
@@ -148,6 +173,10 @@ void DiffProject(const Definitions& before, const Definitions& after,
         is_read, "running audiences read it, and values of the old type would no longer match",
         attribute.pos, out);
   }
+  if (!SameExclusion(before.project, after.project)) {
+    out->push_back({"", "exclude", "", "", EditClass::kSafe,
+                    "changes which units are analysed and not who gets what", after.project.pos});
+  }
   if (before.project.exclude_attribute != after.project.exclude_attribute) {
     out->push_back({"", "exclude_attribute", before.project.exclude_attribute,
                     after.project.exclude_attribute, EditClass::kSafe,
@@ -160,10 +189,12 @@ bool SameMetric(const MetricDefinition& a, const MetricDefinition& b) {
     return std::tie(m.kind, m.direction, m.at_least, m.window.start_ms, m.window.end_ms, m.maturity,
                     m.quantile, m.quantile_of_events, m.funnel_stages, m.from_stage, m.to_stage,
                     m.horizon_ms, m.retention_from_ms, m.retention_to_ms, m.calendar_days, m.column,
-                    m.denominator_column, m.covariate_columns, m.covariate_window_ms, m.currency);
+                    m.denominator_column, m.covariate_columns, m.covariate_window_ms, m.currency,
+                    m.per, m.within_ms);
   };
   return plain(a) == plain(b) && SameTerms(a.terms, b.terms) &&
-         SameTerms(a.denominator, b.denominator) && SameCap(a.cap, b.cap);
+         SameTerms(a.denominator, b.denominator) && SameCap(a.cap, b.cap) &&
+         SameTerm(a.among, b.among) && SameTerm(a.after, b.after) && SameSlices(a.slices, b.slices);
 }
 
 std::vector<std::string> UsedMetrics(const ExperimentDefinition& experiment) {
@@ -185,7 +216,8 @@ std::vector<std::string> ChangedAnalysis(const ExperimentDefinition& a,
     if (!same) changed.emplace_back(field);
   };
   const auto analysis = [](const AnalysisDefinition& d) {
-    return std::tie(d.alpha, d.correction, d.cuped, d.slices, d.srm_alpha, d.alpha_look);
+    return std::tie(d.alpha, d.correction, d.cuped, d.dimensions, d.srm_alpha, d.alpha_look,
+                    d.channel_metric, d.channel_attribute);
   };
   const auto decision = [](const DecisionRule& d) {
     return std::tie(d.min_lift, d.planned_duration_ms, d.power, d.require_guardrails);

@@ -57,14 +57,22 @@ std::string FilterText(const std::vector<PropertyFilter>& filters) {
   return parts.empty() ? "" : " where " + Join(parts, " and ");
 }
 
-// "`pay`.value + -1 x `refund`.value", "number of `order`".
+const char* IdOf(CountedPer per) {
+  return per == CountedPer::kSession ? "`session_id`" : "`order_id`";
+}
+
+// "`pay`.value + -1 x `refund`.value", "number of `order`", "different `order_id` of `pay`".
 std::string TermsText(const std::vector<Term>& terms) {
   std::vector<std::string> parts;
   for (const Term& term : terms) {
     std::string part;
     if (term.coefficient != 1) part = FormatDouble(term.coefficient) + " x ";
-    part += term.property.empty() ? "number of " + Ticked(term.event)
-                                  : Ticked(term.event) + "." + term.property;
+    if (term.per != CountedPer::kUnit) {
+      part += std::string("different ") + IdOf(term.per) + " of " + Ticked(term.event);
+    } else {
+      part += term.property.empty() ? "number of " + Ticked(term.event)
+                                    : Ticked(term.event) + "." + term.property;
+    }
     parts.push_back(part + FilterText(term.filters));
   }
   return Join(parts, " + ");
@@ -98,6 +106,14 @@ std::string Quantity(const Project& project, const MetricDefinition& metric,
   switch (metric.kind) {
     case MetricKind::kProportion:
       if (is_column) return "share of " + units + " with " + Ticked(metric.column) + " true";
+      if (metric.among) {
+        return std::string("share of different ") + IdOf(metric.per) + " with " +
+               Ticked(metric.among->event) + FilterText(metric.among->filters) + " that have " +
+               EventsText(metric) +
+               (metric.within_ms > 0 ? " within " + FormatDuration(metric.within_ms) + " of it"
+                                     : "") +
+               ", over all " + units + ", of those that begin";
+      }
       if (metric.terms.size() == 1 && metric.terms[0].property.empty()) {
         return "share of " + units + " with at least " + FormatDouble(metric.at_least) + " " +
                EventsText(metric);
@@ -106,6 +122,10 @@ std::string Quantity(const Project& project, const MetricDefinition& metric,
              FormatDouble(metric.at_least);
     case MetricKind::kCount:
     case MetricKind::kMean:
+      if (metric.per != CountedPer::kUnit) {
+        return "mean per unit, over all " + units + ", of the number of different " +
+               IdOf(metric.per) + " with " + EventsText(metric);
+      }
       return "mean per unit, over all " + units + ", of " +
              (is_column ? Ticked(metric.column) : TermsText(metric.terms));
     case MetricKind::kRatio:
@@ -131,16 +151,34 @@ std::string Quantity(const Project& project, const MetricDefinition& metric,
         }
         stages.push_back(text);
       }
+      if (metric.per != CountedPer::kUnit) {
+        return std::string("share of different ") + IdOf(metric.per) + " at " + stages.front() +
+               " that reach each of " + Join(stages, " > ") + ", each at or after the one before" +
+               (metric.within_ms > 0
+                    ? " and within " + FormatDuration(metric.within_ms) + " of the first"
+                    : "") +
+               ", over all " + units + ", of those that begin";
+      }
       return "share of all " + units + " reaching each of " + Join(stages, " > ") +
              ", each at or after the one before";
     }
     case MetricKind::kTimeTo:
-      return "time from " +
+      return (metric.per == CountedPer::kUnit
+                  ? std::string()
+                  : std::string("for every different ") + IdOf(metric.per) + " of all " + units +
+                        ", compared by them, ") +
+             "time from " +
              (metric.from_stage.empty() ? std::string("the start of the clock")
                                         : "stage " + Ticked(metric.from_stage)) +
              " to stage " + Ticked(metric.to_stage) + ", restricted mean to " +
              FormatDuration(metric.horizon_ms) + ", those who never arrive counted as censored";
     case MetricKind::kRetention:
+      if (metric.after) {
+        return "share of all " + units + " with " + EventsText(metric) + " in [" +
+               FormatDuration(metric.retention_from_ms) + ", " +
+               FormatDuration(metric.retention_to_ms) + ") after their first " +
+               Ticked(metric.after->event) + FilterText(metric.after->filters);
+      }
       return "share of " + units + " with " + EventsText(metric) + " in [" +
              FormatDuration(metric.retention_from_ms) + ", " +
              FormatDuration(metric.retention_to_ms) + ")" +
@@ -151,7 +189,7 @@ std::string Quantity(const Project& project, const MetricDefinition& metric,
 
 std::string WindowText(const MetricDefinition& metric, const std::string& clock) {
   if (metric.kind == MetricKind::kTimeTo) return ", the clock starting at " + clock;
-  if (metric.kind == MetricKind::kRetention) return " after " + clock;
+  if (metric.kind == MetricKind::kRetention && !metric.after) return " after " + clock;
   const Window& window = metric.window;
   if (window.end_ms && window.start_ms == 0) {
     return " within " + FormatDuration(*window.end_ms) + " of " + clock;
@@ -174,7 +212,10 @@ std::string Dates(const ExperimentDefinition& experiment) {
 // When a unit begins to count; "" where there is nothing to wait for.
 std::string MaturityText(const MetricDefinition& metric) {
   int64_t wait_ms = metric.window.end_ms.value_or(0);
-  if (metric.kind == MetricKind::kRetention) wait_ms = metric.retention_to_ms;
+  if (metric.kind == MetricKind::kRetention) {
+    wait_ms = metric.retention_to_ms + (metric.after ? metric.window.end_ms.value_or(0) : 0);
+  }
+  if (wait_ms > 0) wait_ms += metric.within_ms;
   if (metric.kind == MetricKind::kTimeTo || wait_ms == 0) return "";
   if (metric.maturity == Maturity::kCount) return "units count before their window has passed";
   return "a unit counts once its " + FormatDuration(wait_ms) + " have passed";
@@ -184,8 +225,16 @@ std::string CapText(const MetricDefinition& metric) {
   if (!metric.cap) return "";
   if (metric.cap->value) return "values capped at " + FormatDouble(*metric.cap->value);
   if (!metric.cap->quantile) return "";
-  return "values capped at the " + FormatDouble(*metric.cap->quantile) + " quantile of " +
-         (metric.cap->include_zeros ? "all" : "non-zero") + " values of all arms";
+  const Cap& cap = *metric.cap;
+  std::string out = "values capped at the " + FormatDouble(*cap.quantile) + " quantile of " +
+                    (cap.include_zeros ? "all" : "non-zero") + " values ";
+  out += cap.before_ms > 0 ? "of the " + FormatDuration(cap.before_ms) + " before the clock"
+                           : std::string("of all arms");
+  if (cap.first_units > 0) {
+    return out + ", of the first " + std::to_string(cap.first_units) + " units";
+  }
+  if (cap.before_ms > 0) return out;
+  return out + ", which moves as units come, so that it is read at the planned end only";
 }
 
 }  // namespace
@@ -194,7 +243,6 @@ std::string Estimand(const Project& project, const MetricDefinition& metric,
                      const ExperimentDefinition& experiment) {
   std::string units =
       experiment.unit.empty() ? std::string("units") : "units of " + Ticked(experiment.unit);
-  if (!experiment.cluster.empty()) units = "clusters of " + Ticked(experiment.cluster);
   if (experiment.switchback) units = "blocks of time";
   const bool is_unit_rows = experiment.data && !experiment.data->per_event;
 
@@ -209,6 +257,16 @@ std::string Estimand(const Project& project, const MetricDefinition& metric,
   }
   if (!project.exclude_attribute.empty()) {
     parts.push_back("units with " + Ticked(project.exclude_attribute) + " excluded");
+  }
+  if (!experiment.cluster.empty()) {
+    parts.push_back("clusters of " + Ticked(experiment.cluster) + " are what is independent");
+  }
+  if (project.exclude_when) parts.push_back("units excluded by their attributes");
+  for (const BurstExclusion& rule : project.exclude_events) {
+    if (is_unit_rows) break;
+    parts.push_back("units with more than " + std::to_string(rule.more_than) + " " +
+                    Ticked(rule.event.event) + FilterText(rule.event.filters) + " in " +
+                    FormatDuration(rule.within_ms) + " excluded");
   }
   out += ", " + Join(parts, "; ") + ".";
   out[0] = static_cast<char>(out[0] >= 'a' && out[0] <= 'z' ? out[0] - 'a' + 'A' : out[0]);

@@ -27,11 +27,13 @@ TEST(EstimandTest, SaysWhoWhenWindowAndExclusions) {
   };
   expect("pay_rate", "Share of units of `user` with at least 1 `pay` within 7d of first exposure",
          "; a unit counts once its 7d have passed");
-  expect("revenue",
-         "Mean per unit, over all units of `user`, of `pay`.value + -1 x `refund`.value within 7d "
-         "of first exposure",
-         "; a unit counts once its 7d have passed; values capped at the 0.999 quantile of "
-         "non-zero values of all arms");
+  expect(
+      "revenue",
+      "Mean per unit, over all units of `user`, of `pay`.value + -1 x `refund`.value within 7d "
+      "of first exposure",
+      "; a unit counts once its 7d have passed; values capped at the 0.999 quantile of "
+      "non-zero values of all arms, which moves as units come, so that it is read at the planned "
+      "end only");
   expect("refund_rate",
          "Share of units of `user` with at least 1 `refund` where reason in [damaged, late] and "
          "value >= 1 within 7d of first exposure",

@@ -9,7 +9,9 @@
 #include <system_error>
 #include <tuple>
 
+#include "base/time.h"
 #include "core/hash.h"
+#include "experiments/costs.h"
 #include "experiments/parse.h"
 #include "experiments/validate_context.h"
 #include "experiments/yaml_reader.h"
@@ -88,6 +90,40 @@ std::optional<std::string> ReadFile(const fs::path& path, std::vector<Diagnostic
   return text;
 }
 
+// A guardrail with a window of its own is judged by a metric of its own: the same, sooner.
+void GiveGuardrailsTheirWindows(Definitions* definitions, std::vector<Diagnostic>* out) {
+  for (ExperimentDefinition& experiment : definitions->experiments) {
+    for (MetricUse& use : experiment.guardrails) {
+      if (use.window_ms <= 0) continue;
+      const MetricDefinition* metric = definitions->FindMetric(use.metric);
+      if (metric == nullptr) continue;  // Reported where metrics are checked.
+      const auto error = [&](const std::string& what) {
+        out->push_back(
+            {use.pos.file, use.pos.line, use.pos.column, Severity::kError, std::move(what)});
+      };
+      if (metric->kind == MetricKind::kTimeTo || metric->kind == MetricKind::kRetention ||
+          !metric->column.empty()) {
+        error("guardrail `" + use.metric +
+              "` has no window that a `window` could replace: " + "write a metric of its own");
+        continue;
+      }
+      if (metric->window.end_ms && *metric->window.end_ms < use.window_ms) {
+        error("`window` of guardrail `" + use.metric + "` is longer than the metric's own " +
+              FormatDuration(*metric->window.end_ms) + ": a guardrail is to be known sooner");
+        continue;
+      }
+      MetricDefinition sooner = *metric;
+      sooner.key += "@" + FormatDuration(use.window_ms);
+      sooner.title += ", in the first " + FormatDuration(use.window_ms);
+      sooner.window = {0, use.window_ms};
+      use.metric = sooner.key;
+      if (definitions->FindMetric(sooner.key) == nullptr) {
+        definitions->project.metrics.push_back(std::move(sooner));
+      }
+    }
+  }
+}
+
 LoadResult LoadSet(const std::vector<NamedFile>& files, std::vector<Diagnostic> diagnostics) {
   LoadResult result;
   result.diagnostics = std::move(diagnostics);
@@ -123,6 +159,12 @@ LoadResult LoadSet(const std::vector<NamedFile>& files, std::vector<Diagnostic> 
     definitions.experiments.push_back(ParseExperimentFile(source, *root, definitions.project));
     definitions.experiments.back().content_hash = Hex16(core::Xxh3(file.text));
   }
+  for (const NamedFile& file : files) {
+    if (file.name != "costs.csv" || !has_project) continue;
+    ParseCosts(Source(file.display, &result.diagnostics), file.text, &definitions.project);
+    definitions.project.costs_hash = Hex16(core::Xxh3(file.text));
+  }
+  GiveGuardrailsTheirWindows(&definitions, &result.diagnostics);
   if (has_project) {
     ValidateInto(definitions, ValidateMode::kProject, read, &result.diagnostics);
   }
@@ -201,7 +243,7 @@ LoadResult LoadDirectory(const std::string& dir) {
          &diagnostics);
   }
   std::vector<std::pair<std::string, fs::path>> wanted;
-  for (const char* name : {"project.yaml", "metrics.yaml"}) {
+  for (const char* name : {"project.yaml", "metrics.yaml", "costs.csv"}) {
     if (fs::exists(root / name, error)) wanted.emplace_back(name, root / name);
   }
   for (const fs::path& path : ListExperiments(root / "experiments", &diagnostics)) {
@@ -221,10 +263,12 @@ LoadResult LoadFromFiles(const std::map<std::string, std::string>& files) {
     const bool is_experiment = name.rfind("experiments/", 0) == 0 &&
                                fs::path(name).extension() == ".yaml" &&
                                name.find('/', 12) == std::string::npos;
-    if (name == "project.yaml" || name == "metrics.yaml" || is_experiment) {
+    if (name == "project.yaml" || name == "metrics.yaml" || name == "costs.csv" || is_experiment) {
       set.push_back({name, name, text});
     } else {
-      Fail(name, "is not a file of a project: project.yaml, metrics.yaml or experiments/NAME.yaml",
+      Fail(name,
+           "is not a file of a project: project.yaml, metrics.yaml, costs.csv or "
+           "experiments/NAME.yaml",
            &diagnostics);
     }
   }
@@ -242,6 +286,7 @@ LoadResult LoadAnalyzeText(std::string_view name, std::string_view text) {
     definitions.experiments.push_back(ParseAnalyzeFile(source, *root, &definitions.project));
     definitions.experiments.back().content_hash = Hex16(core::Xxh3(text));
     definitions.version = definitions.experiments.back().content_hash;
+    GiveGuardrailsTheirWindows(&definitions, &result.diagnostics);
     ValidateInto(definitions, ValidateMode::kAnalyze, Read{}, &result.diagnostics);
   }
   Finish(&result.diagnostics);

@@ -218,7 +218,7 @@ void ParseMetricUses(const Fields& fields, std::string_view key, bool with_margi
       }
     } else {
       std::vector<std::string> known = {"metric"};
-      if (with_margin) known.push_back("margin");
+      if (with_margin) known.insert(known.end(), {"margin", "window"});
       const Fields inner(source, item, "an entry of " + list, known);
       const YamlNode* metric = inner.Require("metric", "the key of a metric");
       if (metric == nullptr) return;
@@ -233,6 +233,7 @@ void ParseMetricUses(const Fields& fields, std::string_view key, bool with_margi
           source.Error(*inner.Get("margin"), "`margin` must be above 0 and below 100%, such as 5%");
         }
       }
+      inner.Duration("window", &use.window_ms);
     }
     for (const MetricUse& other : *out) {
       if (other.metric == use.metric) {
@@ -245,13 +246,50 @@ void ParseMetricUses(const Fields& fields, std::string_view key, bool with_margi
   });
 }
 
+// `[channel, [channel, platform]]`: attributes, or lists of them that are crossed. `slices` says
+// the same: an earlier name, kept so that older files load.
+void ParseDimensions(const Fields& analysis, ExperimentDefinition* experiment) {
+  const Source& source = analysis.source();
+  const YamlNode* node = analysis.Get("dimensions");
+  if (const YamlNode* slices = analysis.Get("slices")) {
+    if (node != nullptr) {
+      source.Error(*slices, "`slices` is the earlier name of `dimensions`: keep `dimensions`");
+      return;
+    }
+    node = slices;
+    source.Warn(source.At(*slices),
+                "parts of units by their attributes are `dimensions`; `slices` are a metric's, by "
+                "properties of events");
+  }
+  if (node == nullptr) return;
+  auto& out = experiment->analysis.dimensions;
+  const auto add = [&](const YamlNode& item) {
+    std::vector<std::string> attributes = ReadTexts(source, item, "an entry of `dimensions`");
+    if (attributes.empty()) return;
+    if (std::find(out.begin(), out.end(), attributes) != out.end()) {
+      source.Error(item, "a dimension that is listed already: remove one");
+      return;
+    }
+    for (const std::string& attribute : attributes) {
+      experiment->fields.emplace("analysis.dimensions." + attribute, source.At(item));
+    }
+    out.push_back(std::move(attributes));
+  };
+  if (node->kind == YamlNode::Kind::kSequence) {
+    ForEachItem(source, *node, "`dimensions`", add);
+  } else {
+    add(*node);
+  }
+}
+
 void ParseAnalysis(const Fields& fields, ExperimentDefinition* experiment) {
   const YamlNode* node = fields.Get("analysis");
   if (node == nullptr) return;
   const Source& source = fields.source();
   AnalysisDefinition& out = experiment->analysis;
   const Fields inner(source, *node, "`analysis`",
-                     {"alpha", "correction", "cuped", "slices", "srm_alpha", "alpha_look"},
+                     {"alpha", "correction", "cuped", "dimensions", "slices", "srm_alpha",
+                      "alpha_look", "channels"},
                      &experiment->fields, "analysis.");
   inner.Fraction("alpha", &out.alpha);
   inner.Fraction("srm_alpha", &out.srm_alpha);
@@ -266,12 +304,15 @@ void ParseAnalysis(const Fields& fields, ExperimentDefinition* experiment) {
                             {"simultaneous", Correction::kSimultaneous},
                             {"benjamini_hochberg", Correction::kBenjaminiHochberg}},
                            &out.correction);
-  const YamlNode* slices = inner.Get("slices");
-  if (slices == nullptr) return;
-  inner.Texts("slices", &out.slices);
-  for (const YamlNode& item : slices->items) {
-    experiment->fields.emplace("analysis.slices." + item.text, source.At(item));
-  }
+  ParseDimensions(inner, experiment);
+  const YamlNode* channels = inner.Get("channels");
+  if (channels == nullptr) return;
+  const Fields margin(source, *channels, "`channels` of `analysis`", {"metric", "attribute"},
+                      &experiment->fields, "analysis.channels.");
+  margin.Require("metric", "what a unit brings in, in money, before its channel's cost");
+  margin.Text("metric", &out.channel_metric);
+  out.channel_attribute = "channel";
+  margin.Name("attribute", &out.channel_attribute);
 }
 
 void ParseDecision(const Fields& fields, ExperimentDefinition* experiment) {

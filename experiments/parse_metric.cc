@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <utility>
@@ -31,21 +32,23 @@ const Words& OwnKeys(MetricKind kind) {
   static const std::map<MetricKind, Words> kKeys = {
       {MetricKind::kProportion,
        {"event", "property", "filter", "sum", "at_least", "window", "maturity", "column",
-        "covariates", "covariate_window"}},
+        "covariates", "covariate_window", "per", "among", "within", "slices"}},
       {MetricKind::kCount,
        {"event", "property", "filter", "sum", "window", "maturity", "cap", "column", "covariates",
-        "covariate_window"}},
+        "covariate_window", "per", "slices"}},
       {MetricKind::kMean,
        {"event", "property", "filter", "sum", "window", "maturity", "cap", "column", "covariates",
-        "covariate_window"}},
+        "covariate_window", "slices"}},
       {MetricKind::kRatio,
        {"numerator", "denominator", "window", "maturity", "column", "denominator_column",
-        "covariates", "covariate_window"}},
+        "covariates", "covariate_window", "slices"}},
       {MetricKind::kQuantile,
        {"q", "of", "event", "property", "filter", "sum", "window", "maturity", "column"}},
-      {MetricKind::kFunnel, {"stages", "window", "maturity"}},
-      {MetricKind::kTimeTo, {"from", "to", "horizon"}},
-      {MetricKind::kRetention, {"event", "filter", "sum", "from", "to", "calendar", "maturity"}},
+      {MetricKind::kFunnel, {"stages", "window", "maturity", "per", "within"}},
+      {MetricKind::kTimeTo, {"from", "to", "horizon", "per"}},
+      {MetricKind::kRetention,
+       {"event", "filter", "sum", "from", "to", "calendar", "maturity", "covariate_window", "after",
+        "window"}},
   };
   return kKeys.at(kind);
 }
@@ -113,7 +116,10 @@ std::optional<PropertyFilter> ParseFilterOp(const Source& source, const YamlEntr
   return filter;
 }
 
-// A map with the keys of a term: `event`, `property`, `filter`, `times`.
+const std::vector<std::pair<std::string, CountedPer>> kPer = {{"order", CountedPer::kOrder},
+                                                              {"session", CountedPer::kSession}};
+
+// A map with the keys of a term: `event`, `property`, `filter`, `times`, `per`.
 Term ParseTerm(const Fields& fields) {
   const Source& source = fields.source();
   Term term;
@@ -130,12 +136,30 @@ Term ParseTerm(const Fields& fields) {
   if (const YamlNode* filter = fields.Get("filter")) {
     term.filters = ParseFilters(source, *filter, "`filter` of " + fields.what());
   }
+  fields.Choice("per", kPer, &term.per);
+  if (term.per != CountedPer::kUnit && !term.property.empty()) {
+    source.Error(fields.node(),
+                 "`per` counts different ids and `property` adds up a value: keep one of them");
+  }
+  return term;
+}
+
+// One event as a name, or as a map with its `filter`.
+Term ParseEvent(const Source& source, const YamlNode& node, const std::string& what) {
+  if (node.kind == YamlNode::Kind::kMap) {
+    return ParseTerm(Fields(source, node, what, {"event", "filter"}));
+  }
+  Term term;
+  term.pos = source.At(node);
+  if (auto name = ReadText(source, node, what)) term.event = *name;
   return term;
 }
 
 // One term as a map, or several as a list of maps.
-std::vector<Term> ParseTerms(const Source& source, const YamlNode& node, const std::string& what) {
-  const Words keys = {"event", "property", "filter", "times"};
+std::vector<Term> ParseTerms(const Source& source, const YamlNode& node, const std::string& what,
+                             bool of_ratio) {
+  Words keys = {"event", "property", "filter", "times"};
+  if (of_ratio) keys.push_back("per");
   std::vector<Term> terms;
   if (node.kind == YamlNode::Kind::kMap) {
     terms.push_back(ParseTerm(Fields(source, node, what, keys)));
@@ -148,6 +172,11 @@ std::vector<Term> ParseTerms(const Source& source, const YamlNode& node, const s
     const Fields fields(source, item, "an entry of " + what, keys);
     if (fields.is_map()) terms.push_back(ParseTerm(fields));
   });
+  for (const Term& term : terms) {
+    if (term.per == CountedPer::kUnit || terms.size() == 1) continue;
+    source.Error(term.pos, "`per` counts by itself: give " + what + " that one entry only");
+    break;
+  }
   return terms;
 }
 
@@ -184,7 +213,7 @@ void ParseOutcome(const Fields& fields, MetricDefinition* metric) {
     }
   }
   if (const YamlNode* sum = fields.Get("sum")) {
-    metric->terms = ParseTerms(source, *sum, "`sum` of " + fields.what());
+    metric->terms = ParseTerms(source, *sum, "`sum` of " + fields.what(), false);
   }
   fields.Text("column", &metric->column);
 }
@@ -218,7 +247,7 @@ void ParseCap(const Fields& fields, MetricDefinition* metric) {
   if (node == nullptr) return;
   const Source& source = fields.source();
   const Fields cap(source, *node, "`cap` of " + fields.what(),
-                   {"value", "quantile", "include_zeros"});
+                   {"value", "quantile", "include_zeros", "before", "at"});
   if (!cap.is_map()) return;
   Cap out;
   double number = 0;
@@ -236,6 +265,20 @@ void ParseCap(const Fields& fields, MetricDefinition* metric) {
     }
   }
   cap.Bool("include_zeros", &out.include_zeros);
+  cap.Duration("before", &out.before_ms);
+  double first_units = 0;
+  cap.Number("at", &first_units);
+  if (cap.Has("at") && !(first_units >= 2 && first_units == std::floor(first_units))) {
+    source.Error(*cap.node().Find("at"),
+                 "`at` of a cap is a number of units, at least 2: the cap is that of the first so "
+                 "many");
+  }
+  out.first_units = static_cast<int64_t>(first_units);
+  for (const char* key : {"before", "at"}) {
+    if (!cap.Has(key) || !cap.Has("value")) continue;
+    source.Error(*cap.node().Find(key), "`" + std::string(key) + "` goes with a cap by " +
+                                            "`quantile`: a `value` never moves");
+  }
   if (cap.Has("value") == cap.Has("quantile")) {
     source.Error(*node, "`cap` needs `value` or `quantile`, and only one of them");
   } else if (cap.Has("value") && cap.Has("include_zeros")) {
@@ -257,10 +300,10 @@ void ParseRatio(const Fields& fields, MetricDefinition* metric) {
     return;
   }
   if (const YamlNode* node = fields.Require("numerator", "what is summed above the line")) {
-    metric->terms = ParseTerms(source, *node, "`numerator` of " + fields.what());
+    metric->terms = ParseTerms(source, *node, "`numerator` of " + fields.what(), true);
   }
   if (const YamlNode* node = fields.Require("denominator", "what is summed below the line")) {
-    metric->denominator = ParseTerms(source, *node, "`denominator` of " + fields.what());
+    metric->denominator = ParseTerms(source, *node, "`denominator` of " + fields.what(), true);
   }
 }
 
@@ -299,15 +342,94 @@ void ParseTimeTo(const Fields& fields, MetricDefinition* metric) {
 }
 
 void ParseRetention(const Fields& fields, MetricDefinition* metric) {
+  const Source& source = fields.source();
   fields.Require("from", "when the return may begin, such as 1d");
   const YamlNode* to = fields.Require("to", "when it must have happened, such as 8d");
   fields.Duration("from", &metric->retention_from_ms);
   fields.Duration("to", &metric->retention_to_ms);
   fields.Bool("calendar", &metric->calendar_days);
   ParseOutcome(fields, metric);
+  if (const YamlNode* after = fields.Get("after")) {
+    metric->after = ParseEvent(source, *after, "`after` of " + fields.what());
+    fields.Require("window", "how long after the clock the first `after` event may come, as 30d");
+    if (metric->calendar_days) {
+      source.Error(*after, "`after` counts elapsed time from an event: remove `calendar`");
+    }
+    if (metric->terms.size() != 1 || !metric->terms.front().property.empty()) {
+      source.Error(*after, "`after` goes with one `event`, counted: remove `sum` and `property`");
+    }
+  } else if (fields.Has("window")) {
+    source.Error(*fields.node().Find("window"),
+                 "`window` of a retention goes with `after`: `from` and `to` are its own window");
+  }
   if (to != nullptr && metric->retention_to_ms <= metric->retention_from_ms &&
       metric->retention_to_ms > 0) {
     fields.source().Error(*to, "`to` must be after `from` in " + fields.what());
+  }
+}
+
+// A proportion of orders or sessions: of those with `among`, the share with the event.
+void ParseAmong(const Fields& fields, MetricDefinition* metric) {
+  const Source& source = fields.source();
+  const YamlNode* among = fields.Get("among");
+  if (among != nullptr) {
+    metric->among = ParseEvent(source, *among, "`among` of " + fields.what());
+    fields.Require("per", "`order` or `session`, which `among` chooses from");
+  } else if (fields.Has("per")) {
+    source.Error(*fields.node().Find("per"),
+                 "`per` of a proportion needs `among`, the event that every order or session of "
+                 "the share has, such as `among: order`");
+  } else if (fields.Has("within")) {
+    source.Error(*fields.node().Find("within"),
+                 "`within` counts from the `among` event: name one, or write `window`");
+  }
+  if (among == nullptr) return;
+  if (fields.Has("at_least") || metric->terms.size() != 1 ||
+      !metric->terms.front().property.empty()) {
+    source.Error(metric->pos, fields.what() + " is of single orders or sessions: it takes one " +
+                                  "`event` and no `sum`, `property` or `at_least`");
+  }
+}
+
+void ParsePer(const Fields& fields, MetricDefinition* metric) {
+  const Source& source = fields.source();
+  fields.Choice("per", kPer, &metric->per);
+  fields.Duration("within", &metric->within_ms);
+  if (metric->per == CountedPer::kUnit) return;
+  if (metric->kind == MetricKind::kCount && metric->terms.size() > 1) {
+    source.Error(metric->pos, fields.what() + " counts different ids of one `event`: remove `sum`");
+  }
+  if (metric->kind == MetricKind::kTimeTo && metric->from_stage.empty()) {
+    source.Error(*fields.node().Find("per"),
+                 "a time per order or session runs from stage to stage: name one in `from`");
+  }
+  if (metric->cap) {
+    source.Error(*fields.node().Find("per"), "`cap` is of sums: remove it, or `per`");
+  }
+}
+
+// {property: [value, …]}.
+void ParseSlices(const Fields& fields, MetricDefinition* metric) {
+  const YamlNode* node = fields.Get("slices");
+  if (node == nullptr) return;
+  const Source& source = fields.source();
+  const std::string what = "`slices` of " + fields.what();
+  ForEachEntry(source, *node, what, [&](const YamlEntry& entry) {
+    MetricSlice& slice = metric->slices.emplace_back();
+    slice.property = entry.key;
+    slice.pos = source.At(entry);
+    ForEachItem(source, entry.value, "the values of `" + entry.key + "`", [&](const YamlNode& v) {
+      if (auto value = ReadScalar(source, v, "a value of `" + entry.key + "`")) {
+        slice.values.push_back(*std::move(value));
+      }
+    });
+    if (slice.values.empty()) {
+      source.Error(entry, "list the values of `" + entry.key + "` to tell apart; the rest is " +
+                              "\"other\"");
+    }
+  });
+  if (metric->per != CountedPer::kUnit) {
+    source.Error(*node, what + " split sums over events: remove `per`");
   }
 }
 
@@ -316,6 +438,7 @@ void ParseByKind(const Fields& fields, MetricDefinition* metric) {
   switch (metric->kind) {
     case MetricKind::kProportion:
       ParseOutcome(fields, metric);
+      ParseAmong(fields, metric);
       fields.Number("at_least", &metric->at_least);
       if (metric->at_least <= 0) {
         source.Error(*fields.node().Find("at_least"), "`at_least` must be above 0");
@@ -347,6 +470,10 @@ void ParseByKind(const Fields& fields, MetricDefinition* metric) {
       if (fields.Require("stages", "two or more stages of the project, in order") != nullptr) {
         fields.Texts("stages", &metric->funnel_stages);
       }
+      if (fields.Has("within") && !fields.Has("per")) {
+        source.Error(*fields.node().Find("within"),
+                     "`within` counts from the first stage of each order or session: write `per`");
+      }
       break;
     case MetricKind::kTimeTo:
       ParseTimeTo(fields, metric);
@@ -357,6 +484,8 @@ void ParseByKind(const Fields& fields, MetricDefinition* metric) {
   }
   ParseWindow(fields, metric);
   ParseCap(fields, metric);
+  ParsePer(fields, metric);
+  ParseSlices(fields, metric);
   fields.Choice<Maturity>("maturity", {{"wait", Maturity::kWait}, {"count", Maturity::kCount}},
                           &metric->maturity);
   fields.Texts("covariates", &metric->covariate_columns);

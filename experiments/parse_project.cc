@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -107,7 +108,10 @@ void ParseChannels(const Source& source, const YamlNode& node, Project* project)
     channel.key = entry.key;
     channel.pos = source.At(entry);
     CheckName(source, channel.pos, entry.key, "the channel's key");
-    const Fields fields(source, entry.value, "channel `" + entry.key + "`", {"line", "cost"});
+    const Fields fields(source, entry.value, "channel `" + entry.key + "`",
+                        {"line", "cost", "title"});
+    channel.title = entry.key;
+    fields.Text("title", &channel.title);
     fields.Require("line", "`traffic` or `brand`");
     fields.Require("cost", "`free` or `paid`");
     fields.Choice<std::string>("line", {{"traffic", "traffic"}, {"brand", "brand"}}, &channel.line);
@@ -171,6 +175,49 @@ void ParseSegments(const Source& source, const YamlNode& node, Project* project)
   });
 }
 
+// {when: CONDITION, events: [{event: order, more_than: 20, within: 1d}]}: who is no customer.
+void ParseExclude(const Source& source, const YamlNode& node, Project* project) {
+  const Fields fields(source, node, "`exclude`", {"when", "events"}, &project->fields, "exclude.");
+  if (!fields.is_map()) return;
+  if (!fields.Has("when") && !fields.Has("events")) {
+    source.Error(node, "`exclude` needs `when` (a condition on attributes) or `events`");
+  }
+  if (const YamlNode* when = fields.Get("when")) {
+    project->exclude_when =
+        ParseCondition(source, *when, "`when` of `exclude`", project->attributes);
+  }
+  const YamlNode* events = fields.Get("events");
+  if (events == nullptr) return;
+  ForEachItem(source, *events, "`events` of `exclude`", [&](const YamlNode& item) {
+    const Fields rule(source, item, "an entry of `events` of `exclude`",
+                      {"event", "filter", "more_than", "within"});
+    if (!rule.is_map()) return;
+    BurstExclusion out;
+    if (const YamlNode* event = rule.Require("event", "what bots and brushers do too often")) {
+      out.event.pos = source.At(*event);
+    }
+    rule.Text("event", &out.event.event);
+    if (const YamlNode* filter = rule.Get("filter")) {
+      out.event.filters = ParseFilters(source, *filter, "`filter` of " + rule.what());
+    }
+    double more_than = 1;
+    if (const YamlNode* number = rule.Require("more_than", "how many people may do, such as 20")) {
+      rule.Number("more_than", &more_than);
+      if (!(more_than >= 1 && more_than <= 1e6 && more_than == std::floor(more_than))) {
+        source.Error(*number, "`more_than` must be a whole number from 1 on");
+        more_than = 1;
+      }
+    }
+    out.more_than = static_cast<int64_t>(more_than);
+    if (const YamlNode* within = rule.Require("within", "in what time, such as 1d")) {
+      out.within_ms = 1;
+      rule.Duration("within", &out.within_ms);
+      if (out.within_ms <= 0) source.Error(*within, "`within` must be above 0");
+    }
+    project->exclude_events.push_back(std::move(out));
+  });
+}
+
 template <typename Fn>
 void Part(const Fields& fields, std::string_view key, Fn parse, Project* project) {
   if (const YamlNode* node = fields.Get(key)) parse(fields.source(), *node, project);
@@ -181,7 +228,8 @@ void Part(const Fields& fields, std::string_view key, Fn parse, Project* project
 const std::vector<std::string>& InlineProjectKeys() {
   static const std::vector<std::string> kKeys = {
       "project", "timezone", "currency", "hash",     "units",    "attributes",        "events",
-      "stages",  "channels", "layers",   "holdouts", "segments", "exclude_attribute", "metrics"};
+      "stages",  "channels", "layers",   "holdouts", "segments", "exclude_attribute", "exclude",
+      "metrics"};
   return kKeys;
 }
 
@@ -200,6 +248,7 @@ void ParseInlineProject(const Fields& fields, Project* project) {
   Part(fields, "layers", ParseLayers, project);
   Part(fields, "holdouts", ParseHoldouts, project);
   Part(fields, "segments", ParseSegments, project);
+  Part(fields, "exclude", ParseExclude, project);
   if (const YamlNode* metrics = fields.Get("metrics")) {
     ParseMetrics(fields.source(), *metrics, &project->metrics);
   }

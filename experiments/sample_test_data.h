@@ -95,7 +95,7 @@ primary: [pay_rate]
 secondary: [revenue, order_value, time_to_pay]
 guardrails: [{metric: refund_rate, margin: 5%}]
 funnel: funnel
-analysis: {alpha: 0.05, correction: simultaneous, cuped: true, slices: [channel]}
+analysis: {alpha: 0.05, correction: simultaneous, cuped: true, dimensions: [channel]}
 decision: {min_lift: 1%, planned: 21d}
 )";
 

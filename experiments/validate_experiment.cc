@@ -152,6 +152,26 @@ void CheckUnitAttribute(const Checker& checker, const ExperimentDefinition& expe
   }
 }
 
+void CheckChannels(const Checker& checker, const ExperimentDefinition& experiment) {
+  const AnalysisDefinition& analysis = experiment.analysis;
+  if (analysis.channel_metric.empty()) return;
+  const Position& at = At(experiment.fields, "analysis.channels.metric", experiment.pos);
+  CheckAttributeRef(checker, experiment, "analysis.channels.attribute", analysis.channel_attribute);
+  const MetricDefinition* metric = checker.definitions().FindMetric(analysis.channel_metric);
+  if (metric == nullptr) {
+    std::vector<std::string> keys;
+    for (const MetricDefinition& one : checker.project().metrics) keys.push_back(one.key);
+    if (checker.read().all_metrics) checker.Unknown(at, "metric", analysis.channel_metric, keys);
+  } else if (metric->kind != MetricKind::kMean) {
+    checker.Error(at, "`" + analysis.channel_metric +
+                          "` is not of kind `mean`: a margin is money per unit less its cost");
+  }
+  if (checker.project().channels.empty()) {
+    checker.Error(At(experiment.fields, "analysis.channels", experiment.pos),
+                  "the project declares no `channels`: say each one's line and cost there");
+  }
+}
+
 void CheckAnalysis(const Checker& checker, const ExperimentDefinition& experiment) {
   const AnalysisDefinition& analysis = experiment.analysis;
   const auto in_range = [&](const char* field, bool ok, const std::string& must) {
@@ -167,9 +187,12 @@ void CheckAnalysis(const Checker& checker, const ExperimentDefinition& experimen
       "analysis.alpha_look",
       analysis.alpha <= 0 || (analysis.alpha_look >= 0 && analysis.alpha_look < analysis.alpha),
       "at least 0 and below `alpha`, of which it is a part");
-  for (const std::string& slice : analysis.slices) {
-    CheckAttributeRef(checker, experiment, "analysis.slices." + slice, slice);
+  for (const std::vector<std::string>& dimension : analysis.dimensions) {
+    for (const std::string& attribute : dimension) {
+      CheckAttributeRef(checker, experiment, "analysis.dimensions." + attribute, attribute);
+    }
   }
+  CheckChannels(checker, experiment);
   const DecisionRule& decision = experiment.decision;
   in_range("decision.min_lift", decision.min_lift >= 0 && decision.min_lift < 10,
            "at least 0 and below 10 (1000%)");

@@ -22,6 +22,10 @@ void CheckFunnel(const Checker& checker, const MetricDefinition& metric) {
     CheckStageRef(checker, metric, "stages", key);
     const Stage* stage = checker.definitions().FindStage(key);
     if (stage == nullptr || !stage->optional) ++blocking;
+    if (metric.per != CountedPer::kUnit && stage != nullptr && stage->optional) {
+      checker.Error(at, "stage `" + key + "` is optional, which a funnel per order or session " +
+                            "does not have: leave it out");
+    }
   }
   if (blocking < 2 && !metric.funnel_stages.empty()) {
     checker.Error(at, "funnel `" + metric.key +
@@ -43,6 +47,8 @@ void CheckNumbers(const Checker& checker, const MetricDefinition& metric) {
       }
     }
   };
+  if (metric.among) check_terms({*metric.among});
+  if (metric.after) check_terms({*metric.after});
   check_terms(metric.terms);
   check_terms(metric.denominator);
 }

@@ -6,6 +6,7 @@
 
 #include "absl/time/time.h"
 #include "base/status.h"
+#include "experiments/exclusion.h"
 #include "experiments/validate_context.h"
 
 namespace fulcrum::experiments {
@@ -145,6 +146,35 @@ void CheckHoldoutMembers(const Checker& checker) {
   }
 }
 
+void CheckExclusion(const Checker& checker) {
+  const Project& project = checker.project();
+  for (const BurstExclusion& rule : project.exclude_events) {
+    checker.CheckEventName(rule.event.pos, rule.event.event);
+  }
+  if (!project.exclude_when) return;
+  const Condition& when = *project.exclude_when;
+  checker.CheckCondition(when, "`when` of `exclude`");
+  const bool was_unreadable = when.op == ConditionOp::kAll && when.children.empty();
+  std::string why;
+  const auto tests = ExclusionTests(when, &why);
+  if (tests.empty() && !was_unreadable) {
+    checker.Error(when.pos, "`when` of `exclude` " + why);
+  }
+  for (const auto& all : tests) {
+    for (const PropertyFilter& test : all) {
+      const AttributeDecl* declared = checker.FindAttribute(test.property);
+      if (test.op == FilterOp::kPresent || test.op == FilterOp::kAbsent) continue;
+      if (declared == nullptr || declared->type == AttributeType::kString ||
+          declared->type == AttributeType::kBool || declared->type == AttributeType::kInt ||
+          declared->type == AttributeType::kFloat) {
+        continue;
+      }
+      checker.Error(test.pos, "`when` of `exclude` cannot compare `" + test.property +
+                                  "`, a time or version: use text, numbers and bools");
+    }
+  }
+}
+
 }  // namespace
 
 void Checker::CheckProject() const {
@@ -166,6 +196,7 @@ void Checker::CheckProject() const {
   for (const Segment& segment : project().segments) {
     CheckCondition(segment.condition, "segment `" + segment.key + "`");
   }
+  CheckExclusion(*this);
   if (!project().exclude_attribute.empty()) {
     const Position& at = At(project().fields, "exclude_attribute", project().pos);
     const AttributeDecl* declared = FindAttribute(project().exclude_attribute);

@@ -9,11 +9,13 @@
 #include <utility>
 
 #include "experiments/estimand.h"
+#include "report/channels.h"
 #include "report/columns.h"
 #include "report/effect.h"
 #include "report/family.h"
 #include "report/funnel.h"
 #include "report/health.h"
+#include "report/metric_slices.h"
 #include "report/order_effects.h"
 #include "report/power.h"
 #include "report/sample.h"
@@ -183,14 +185,21 @@ void Analysis::Metrics(const std::vector<MetricUse>& uses, Role role) {
 
 constexpr Role kRoles[] = {Role::kPrimary, Role::kGuardrail, Role::kSecondary};
 
+// A quantile of the outcomes themselves, of however many units there are.
+bool CapMoves(const MetricDefinition& metric) {
+  return metric.cap && metric.cap->quantile && metric.cap->before_ms == 0 &&
+         metric.cap->first_units == 0;
+}
+
 std::vector<FamilyMember> Analysis::Members(Role role) {
   std::vector<FamilyMember> members;
   for (MetricResult& metric : metrics_) {
     if (metric.report.role != role) continue;
+    const MetricDefinition* definition = definitions_.FindMetric(metric.report.key);
     for (size_t i = 0; i < metric.pivots.size(); ++i) {
       if (!metric.pivots[i]) continue;
-      members.push_back(
-          {&metric.report.comparisons[i], &*metric.pivots[i], metric.report.direction});
+      members.push_back({&metric.report.comparisons[i], &*metric.pivots[i], metric.report.direction,
+                         CapMoves(*definition)});
     }
   }
   return members;
@@ -263,6 +272,12 @@ void Analysis::Slices() {
     auto slices = EstimateSlices(experiment_, *definition, plan_, result_, phases_, metric);
     for (SliceReport& slice : slices) report_.slices.push_back(std::move(slice));
   }
+  for (const MetricResult& metric : metrics_) {
+    const MetricDefinition* definition = definitions_.FindMetric(metric.report.key);
+    auto slices = EstimateMetricSlices(experiment_, *definition, plan_, sample_);
+    for (SliceReport& slice : slices) report_.slices.push_back(std::move(slice));
+  }
+  report_.channels = EstimateChannels(definitions_, experiment_, plan_, result_, phases_);
 }
 
 Report Analysis::Run() {

@@ -36,7 +36,7 @@ Definitions LeanDefinitions(int arms = 2) {
   auto& experiment = definitions.experiments.front();
   experiment.secondary.clear();
   experiment.funnel.clear();
-  experiment.analysis.slices.clear();
+  experiment.analysis.dimensions.clear();
   return definitions;
 }
 
@@ -156,7 +156,7 @@ TEST(Analyze, StratifiesWhereTheWeightsChanged) {
   experiment.secondary.clear();
   experiment.guardrails.clear();
   experiment.funnel.clear();
-  experiment.analysis.slices.clear();
+  experiment.analysis.dimensions.clear();
   const store::Plan plan = ShopPlan(definitions);
   store::PlanResult result;
   const auto add = [&](int arm, int phase, int n, double rate) {

@@ -17,5 +17,7 @@ inline std::string StageColumn(const std::string& metric, const std::string& sta
 inline std::string PreColumn(const std::string& column) { return column + "/before"; }
 inline std::string DataCovariateColumn(const std::string& column) { return "covariate/" + column; }
 inline std::string HasPreColumn() { return "seen/before"; }
+// The breakdown by channel that the margins are made of; a dimension's key has no '/' at its start.
+inline std::string ChannelSlice() { return "/channel"; }
 
 }  // namespace fulcrum::report

@@ -46,7 +46,10 @@ Status FromReason(stats::Reason reason) {
 class ColumnEstimator {
  public:
   explicit ColumnEstimator(const EffectInput& input)
-      : input_(input), key_(input.metric.key), ratio_(input.metric.kind == MetricKind::kRatio) {}
+      : input_(input),
+        key_(input.metric.key),
+        two_columns_(input.metric.kind == MetricKind::kRatio || input.metric.among.has_value()),
+        ratio_(two_columns_ || !input.experiment.cluster.empty()) {}
 
   MetricResult Run();
 
@@ -72,11 +75,14 @@ class ColumnEstimator {
 
   const EffectInput& input_;
   const std::string& key_;
+  const bool two_columns_;  // A numerator and a denominator are planned.
+  // A numerator over a denominator: of a ratio, of a share of orders, or, where a row is a cluster,
+  // a sum over units over their number (a mean per unit, not per cluster).
   const bool ratio_;
   const GroupStats* group_ = nullptr;
   int group_index_ = 0;
   size_t main_ = 0;         // The column, or the numerator.
-  size_t denominator_ = 0;  // Ratios.
+  size_t denominator_ = 0;  // Where ratio_.
   std::vector<size_t> covariates_;
   std::vector<std::string> covariate_names_;
   MetricResult out_;
@@ -88,10 +94,7 @@ stats::Proportion ColumnEstimator::ProportionOf(size_t arm) const {
   return {std::llround(events), gram.n()};
 }
 
-// A row that is a cluster holds many units: its yes-or-no sum is a mean like any other.
-bool ColumnEstimator::AsProportion() const {
-  return IsYesOrNo(input_.metric.kind) && input_.experiment.cluster.empty();
-}
+bool ColumnEstimator::AsProportion() const { return IsYesOrNo(input_.metric.kind) && !ratio_; }
 
 ArmValue ColumnEstimator::ValueOf(size_t arm) const {
   ArmValue value;
@@ -107,9 +110,21 @@ ArmValue ColumnEstimator::ValueOf(size_t arm) const {
     value.x = static_cast<double>(p.events);
     value.rate = p.Rate();
   }
+  if (!input_.experiment.cluster.empty()) {
+    value.n_clusters = value.n;
+    value.n *= gram.mean(gram.width() - 1);
+  }
   if (ratio_) {
     value.mean_denominator = gram.mean(denominator_);
-    if (gram.mean(denominator_) != 0) value.ratio = gram.mean(main_) / gram.mean(denominator_);
+    if (gram.mean(denominator_) != 0) {
+      value.ratio = gram.mean(main_) / gram.mean(denominator_);
+      if (IsYesOrNo(input_.metric.kind)) {
+        value.rate = value.ratio;
+        value.x = std::round(gram.mean(main_) * static_cast<double>(gram.n()));
+      } else if (!two_columns_) {
+        value.mean = value.ratio;
+      }
+    }
     if (gram.n() >= 2) {
       value.var_denominator = gram.variance(denominator_);
       value.cov = gram.covariance(main_, denominator_);
@@ -264,7 +279,7 @@ void ColumnEstimator::FindCovariates() {
     add(DataCovariateColumn(source), source);
   }
   if (input_.metric.covariate_window_ms <= 0) return;
-  if (ratio_) {
+  if (two_columns_) {
     add(PreColumn(NumeratorColumn(key_)), key_ + " numerator before");
     add(PreColumn(DenominatorColumn(key_)), key_ + " denominator before");
   } else {
@@ -360,9 +375,14 @@ void ColumnEstimator::Compare(size_t arm) {
 }
 
 MetricResult ColumnEstimator::Run() {
-  const auto main = FindColumn(input_.plan, ratio_ ? NumeratorColumn(key_) : key_);
+  const auto main = FindColumn(input_.plan, two_columns_ ? NumeratorColumn(key_) : key_);
   if (main) {
-    const auto den = ratio_ ? FindColumn(input_.plan, DenominatorColumn(key_), main->group) : main;
+    auto den = main;
+    if (two_columns_) {
+      den = FindColumn(input_.plan, DenominatorColumn(key_), main->group);
+    } else if (ratio_) {
+      den->index = input_.plan.groups[main->group].columns.size();  // The number of units.
+    }
     group_index_ = main->group;
     main_ = main->index;
     if (den) {

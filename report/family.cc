@@ -182,7 +182,7 @@ void AddLooks(std::span<FamilyMember> members, double alpha_look, bool applies) 
     Comparison& c = *member.comparison;
     const Pivot& pivot = *member.pivot;
     if (applies) c.outcome = Outcome::kInsufficient;
-    if (!(pivot.se > 0) || pivot.units < 2) continue;
+    if (member.moves || !(pivot.se > 0) || pivot.units < 2) continue;
     const double multiplier = stats::AsympCsMultiplier(pivot.units, rho, level);
     const PivotInterval band = IntervalFromQuantile(pivot, multiplier);
     c.p_look = std::min(1.0, m * stats::AsympCsP(pivot.estimate / pivot.se, pivot.units, rho));

@@ -17,6 +17,7 @@ struct FamilyMember {
   Comparison* comparison = nullptr;
   const Pivot* pivot = nullptr;
   Direction direction = Direction::kIncrease;
+  bool moves = false;  // Its cap follows the data: no sequence can be read early.
 };
 
 // Sets p_adjusted, the intervals and the outcome of every member, each interval at the level at

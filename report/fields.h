@@ -84,6 +84,7 @@ void VisitFields(V& visit, Is<ArmInfo> auto& a) {
   visit("units", a.units, "Units first shown this arm.");
   visit("exposures", a.exposures, "Exposure rows, duplicates included.");
   visit("multi_arm_units", a.multi_arm_units, "Units also shown another arm later.");
+  visit("burst_units", a.burst_units, "Of the excluded, those who did more than people do.");
   visit("excluded_units", a.excluded_units, "Units left out by the declared rule.");
   visit("triggered_units", a.triggered_units, "Units whose clock was started by an event.");
   visit("client_assigned", a.client_assigned, "As clients counted: evaluations.");
@@ -96,6 +97,7 @@ void VisitFields(V& visit, Is<ArmInfo> auto& a) {
 template <class V>
 void VisitFields(V& visit, Is<Health> auto& h) {
   visit("ok", h.ok, "Nothing was found that withholds the verdict.");
+  visit("srm_before", h.srm_before, "The same with the units that were excluded; null: none was.");
   visit("srm", h.srm, "Sample-ratio mismatch: do arm sizes fit the weights?");
   visit("multi_arm", h.multi_arm, "Units seen in several arms, by arm.");
   visit("triggered", h.triggered, "Triggered units, by arm.");
@@ -113,6 +115,7 @@ template <class V>
 void VisitFields(V& visit, Is<ArmValue> auto& a) {
   visit("arm", a.arm, "The arm.");
   visit("n", a.n, "Units analysed.");
+  visit("n_clusters", a.n_clusters, "What is independent, where it is not each of n.");
   visit("maturing", a.maturing, "Units left out: their window has not passed.");
   visit("x", a.x, "Units with the outcome.");
   visit("rate", a.rate, "x / n.");
@@ -313,7 +316,8 @@ void VisitFields(V& visit, Is<SliceEffect> auto& s) {
 
 template <class V>
 void VisitFields(V& visit, Is<SliceReport> auto& s) {
-  visit("key", s.key, "The attribute, frozen at first exposure.");
+  visit("key", s.key, "The attributes, frozen at first exposure; or the events' property.");
+  visit("of_events", s.of_events, "A slice of the metric's events; false: a dimension of units.");
   visit("metric", s.metric, "The metric.");
   visit("arm", s.arm, "Treatment.");
   visit("q", s.q, "Cochran's Q.");
@@ -322,6 +326,37 @@ void VisitFields(V& visit, Is<SliceReport> auto& s) {
   visit("heterogeneous", s.heterogeneous, "Effects differ: a slice may be named.");
   visit("reversal", s.reversal, "Every slice points against the whole.");
   visit("effects", s.effects, "Per value.");
+}
+
+template <class V>
+void VisitFields(V& visit, Is<ChannelArm> auto& a) {
+  visit("arm", a.arm, "The arm.");
+  visit("n", a.n, "Units whose window is over.");
+  visit("contribution", a.contribution, "Mean of the metric per unit.");
+  visit("margin", a.margin, "contribution - cost_per_unit.");
+  visit("margin_lo", a.margin_lo, "Interval at 1 - alpha.");
+  visit("margin_hi", a.margin_hi, "Interval at 1 - alpha.");
+}
+
+template <class V>
+void VisitFields(V& visit, Is<ChannelRow> auto& c) {
+  visit("key", c.key, "The channel, or the line or cost of a total.");
+  visit("title", c.title, "Its title.");
+  visit("line", c.line, "traffic or brand; empty for a total.");
+  visit("paid", c.paid, "Its cost is paid.");
+  visit("total", c.total, "Of several channels.");
+  visit("units", c.units, "Enrolled, in all arms.");
+  visit("cost", c.cost, "Of the days of enrolment.");
+  visit("cost_per_unit", c.cost_per_unit, "cost / units.");
+  visit("arms", c.arms, "Each arm.");
+}
+
+template <class V>
+void VisitFields(V& visit, Is<ChannelReport> auto& c) {
+  visit("metric", c.metric, "What a unit brings in before its channel's cost.");
+  visit("attribute", c.attribute, "Where the channel is, frozen at first exposure.");
+  visit("costs_hash", c.costs_hash, "Of costs.csv; empty: there is none.");
+  visit("rows", c.rows, "Channels, then totals.");
 }
 
 template <class V>
@@ -352,7 +387,8 @@ void VisitFields(V& visit, Is<Report> auto& r) {
   visit("families", r.families, "How comparisons share an error rate.");
   visit("metrics", r.metrics, "Primary, guardrails, secondary.");
   visit("funnels", r.funnels, "Stage by stage.");
-  visit("slices", r.slices, "By attribute.");
+  visit("slices", r.slices, "By dimension of units, and by slice of events.");
+  visit("channels", r.channels, "What each channel leaves after its cost.");
 }
 
 }  // namespace fulcrum::report

@@ -30,7 +30,24 @@ class Funnel {
     std::optional<size_t> before;  // Column of the stage it is conditional on.
   };
 
-  double Rate(size_t arm, size_t column) const { return group_->arms[arm].mean[column]; }
+  // Reached, of the units; per order or session, of those that came to the first stage; of
+  // clusters, over their units.
+  double Rate(size_t arm, size_t column) const {
+    const auto& mean = group_->arms[arm].mean;
+    if (!base_) return mean[column];
+    return mean[*base_] != 0 ? mean[column] / mean[*base_] : 0;
+  }
+  // d Rate / d mean, times `scale`, added to *form.
+  void AddGradient(size_t arm, size_t column, double scale, std::vector<double>* form) const {
+    if (!base_) {
+      (*form)[column] += scale;
+      return;
+    }
+    const double base = group_->arms[arm].mean[*base_];
+    if (base == 0) return;
+    (*form)[column] += scale / base;
+    (*form)[*base_] -= scale * Rate(arm, column) / base;
+  }
   FunnelArm ArmOf(size_t arm, const Place& place) const;
   LinearForm Difference(size_t arm, size_t column) const;
   LinearForm LogRatio(size_t arm, const Place& place, bool step) const;
@@ -43,6 +60,7 @@ class Funnel {
   const double alpha_;
   int group_index_ = 0;
   const GroupStats* group_ = nullptr;
+  std::optional<size_t> base_;  // What rates are of; none: every row is one unit.
   std::vector<Place> places_;
 };
 
@@ -50,31 +68,36 @@ FunnelArm Funnel::ArmOf(size_t arm, const Place& place) const {
   const auto& gram = group_->arms[arm].gram;
   FunnelArm out;
   out.arm = plan_.population.arms[arm].key;
-  out.n = static_cast<double>(gram.n());
+  const auto rows = static_cast<double>(gram.n());
+  out.n = rows;
   if (gram.n() == 0) return out;
-  out.rate = gram.mean(place.column);
-  out.x = std::round(out.rate * out.n);
-  const double before = place.before ? gram.mean(*place.before) : 1;
-  if (before > 0) out.step_rate = out.rate / before;
+  if (base_) out.n = std::round(rows * gram.mean(*base_));
+  if (!(out.n > 0)) return out;
+  out.x = std::round(rows * gram.mean(place.column));
+  out.rate = rows * gram.mean(place.column) / (base_ ? rows * gram.mean(*base_) : rows);
+  const double before = place.before ? gram.mean(*place.before) : 0;
+  if (!place.before) out.step_rate = out.rate;
+  if (before > 0) out.step_rate = gram.mean(place.column) / before;
   return out;
 }
 
 LinearForm Funnel::Difference(size_t arm, size_t column) const {
   LinearForm form{group_index_, static_cast<int>(arm), std::vector<double>(group_->width, 0),
                   std::vector<double>(group_->width, 0)};
-  form.treatment[column] = 1;
-  form.control[column] = -1;
+  AddGradient(arm, column, 1, &form.treatment);
+  AddGradient(0, column, -1, &form.control);
   return form;
 }
 
 // ln(rate_T / rate_C), or of the step rates, by the delta method: d ln r = dr / r.
 LinearForm Funnel::LogRatio(size_t arm, const Place& place, bool step) const {
-  LinearForm form = Difference(arm, place.column);
-  form.treatment[place.column] = 1 / Rate(arm, place.column);
-  form.control[place.column] = -1 / Rate(0, place.column);
+  LinearForm form{group_index_, static_cast<int>(arm), std::vector<double>(group_->width, 0),
+                  std::vector<double>(group_->width, 0)};
+  AddGradient(arm, place.column, 1 / Rate(arm, place.column), &form.treatment);
+  AddGradient(0, place.column, -1 / Rate(0, place.column), &form.control);
   if (step && place.before) {
-    form.treatment[*place.before] -= 1 / Rate(arm, *place.before);
-    form.control[*place.before] += 1 / Rate(0, *place.before);
+    AddGradient(arm, *place.before, -1 / Rate(arm, *place.before), &form.treatment);
+    AddGradient(0, *place.before, 1 / Rate(0, *place.before), &form.control);
   }
   return form;
 }
@@ -160,6 +183,7 @@ FunnelReport Funnel::Run(const Definitions& definitions, const MetricDefinition&
   FunnelReport report;
   report.key = metric.key;
   std::optional<size_t> required;
+  std::optional<size_t> base_of_ids;  // Column of the first stage, where ids are what is counted.
   for (const std::string& key : metric.funnel_stages) {
     const auto ref = FindColumn(plan_, StageColumn(metric.key, key));
     const auto* stage = definitions.FindStage(key);
@@ -170,6 +194,9 @@ FunnelReport Funnel::Run(const Definitions& definitions, const MetricDefinition&
     }
     group_index_ = ref->group;
     group_ = &sample_.groups[group_index_];
+    if (!plan_.population.cluster_attribute.empty()) base_ = group_->width - 1;
+    if (metric.per != experiments::CountedPer::kUnit && !base_of_ids) base_of_ids = ref->index;
+    if (base_of_ids) base_ = base_of_ids;
     FunnelStageReport out;
     out.key = key;
     out.title = stage->title.empty() ? key : stage->title;

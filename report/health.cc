@@ -35,7 +35,7 @@ std::vector<double> Collect(const store::Plan& plan, const store::PlanResult& re
 
 // Units expected per arm: each phase's units, shared as that phase's weights say.
 std::vector<double> ExpectedUnits(const store::Plan& plan, const store::PlanResult& result,
-                                  std::span<const PhaseShares> phases) {
+                                  std::span<const PhaseShares> phases, bool with_excluded) {
   const size_t arms = plan.population.arms.size();
   std::map<int, double> by_phase;
   double in_phases = 0;
@@ -44,6 +44,12 @@ std::vector<double> ExpectedUnits(const store::Plan& plan, const store::PlanResu
     const auto& arm = HealthOf(result, a);
     units += arm.units;
     for (const auto& [phase, count] : arm.units_by_phase) {
+      by_phase[phase] += count;
+      in_phases += count;
+    }
+    if (!with_excluded) continue;
+    units += arm.excluded_units;
+    for (const auto& [phase, count] : arm.excluded_by_phase) {
       by_phase[phase] += count;
       in_phases += count;
     }
@@ -140,6 +146,7 @@ std::vector<ArmInfo> ArmInfos(const ExperimentDefinition& experiment, const stor
     info.exposures = health.exposures;
     info.multi_arm_units = health.multi_arm_units;
     info.excluded_units = health.excluded_units;
+    info.burst_units = health.burst_units;
     info.triggered_units = health.triggered_units;
     if (health.client_assigned > 0 || health.client_shown > 0) {
       info.client_assigned = health.client_assigned;
@@ -168,9 +175,25 @@ Health CheckHealth(const ExperimentDefinition& experiment, const store::Plan& pl
   health.events_scanned = result.health.events_scanned;
   health.rejected_rows = result.health.rejected_rows;
 
-  const std::vector<double> expected = ExpectedUnits(plan, result, phases);
+  const std::vector<double> expected = ExpectedUnits(plan, result, phases, false);
+  const auto excluded = collect(&store::ArmHealth::excluded_units);
+  auto all = collect(&store::ArmHealth::units);
+  for (size_t a = 0; a < all.size(); ++a) all[a] += excluded[a];
+  if (Sum(excluded) > 0) {
+    health.srm_before =
+        AgainstExpected(std::move(all), ExpectedUnits(plan, result, phases, true), srm_alpha);
+  }
   health.srm = AgainstExpected(collect(&store::ArmHealth::units), expected, srm_alpha);
-  Judge(health.srm, ReasonCode::kSampleRatioMismatch, srm_alpha, &health);
+  // Units that fit before they were excluded and not after were excluded by arm.
+  const bool by_exclusion = health.srm_before && !health.srm_before->mismatch;
+  if (health.srm_before) {
+    Judge(*health.srm_before, ReasonCode::kSampleRatioMismatch, srm_alpha, &health);
+  }
+  if (!health.srm_before || by_exclusion) {
+    Judge(health.srm,
+          by_exclusion ? ReasonCode::kExclusionImbalance : ReasonCode::kSampleRatioMismatch,
+          srm_alpha, &health);
+  }
 
   const auto multi = collect(&store::ArmHealth::multi_arm_units);
   if (Sum(multi) > 0) {

@@ -39,15 +39,15 @@ template <>
 inline constexpr std::array<std::string_view, 6> kEnumNames<Decision>{
     "broken", "no_data", "stop", "ship", "keep_running", "inconclusive"};
 template <>
-inline constexpr std::array<std::string_view, 22> kEnumNames<ReasonCode>{
-    "sample_ratio_mismatch",   "multi_arm_imbalance",      "trigger_imbalance",
-    "exposure_loss_imbalance", "unknown_variant",          "definition_changed",
-    "no_primary_metric",       "insufficient_data",        "primary_better",
-    "primary_worse",           "primary_unclear",          "below_min_lift",
-    "min_lift_ruled_out",      "guardrail_breached",       "guardrail_not_cleared",
-    "guardrails_cleared",      "planned_time_not_reached", "planned_time_reached",
-    "power_reached",           "power_not_reached",        "waiting_for_power",
-    "power_out_of_reach"};
+inline constexpr std::array<std::string_view, 23> kEnumNames<ReasonCode>{
+    "sample_ratio_mismatch",   "multi_arm_imbalance", "trigger_imbalance",
+    "exposure_loss_imbalance", "unknown_variant",     "exclusion_imbalance",
+    "definition_changed",      "no_primary_metric",   "insufficient_data",
+    "primary_better",          "primary_worse",       "primary_unclear",
+    "below_min_lift",          "min_lift_ruled_out",  "guardrail_breached",
+    "guardrail_not_cleared",   "guardrails_cleared",  "planned_time_not_reached",
+    "planned_time_reached",    "power_reached",       "power_not_reached",
+    "waiting_for_power",       "power_out_of_reach"};
 template <>
 inline constexpr std::array<std::string_view, 5> kEnumNames<Correction>{
     "none", "bonferroni", "holm", "simultaneous", "benjamini_hochberg"};

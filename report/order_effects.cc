@@ -64,6 +64,7 @@ void Finish(MetricResult* out) {
 // Everything up to the horizon; an event after it is a unit that did not get there in time.
 struct Curve {
   double n = 0;
+  double n_clusters = 0;  // 0: every observation is on its own.
   double restricted_mean_ms = 0;
   double variance = 0;
   double reached = 0;
@@ -88,6 +89,8 @@ Curve CurveOf(const std::vector<store::RiskRow>& rows, double horizon_ms, double
   if (!survival.points.empty()) curve.reached = 1 - survival.points.back().survival;
   return curve;
 }
+
+double Independent(const Curve& curve) { return curve.n_clusters > 0 ? curve.n_clusters : curve.n; }
 
 void SetLogRank(const Curve& treatment, const Curve& control, Comparison* c) {
   const stats::LogRankResult r = stats::LogRank(treatment.rows, control.rows);
@@ -152,22 +155,29 @@ MetricResult EstimateTimeTo(const EffectInput& input, const store::PlanResult& r
   MetricResult out;
   const size_t arms = input.plan.population.arms.size();
   const auto horizon_ms = static_cast<double>(input.metric.horizon_ms);
-  std::vector<std::vector<store::RiskRow>> rows(arms);
+  std::vector<const store::SurvivalTable*> tables(arms, nullptr);
   for (const store::SurvivalTable& table : result.survival) {
     if (table.arm < 0 || static_cast<size_t>(table.arm) >= arms || table.time_to < 0 ||
         static_cast<size_t>(table.time_to) >= input.plan.time_to.size()) {
       continue;
     }
-    if (input.plan.time_to[table.time_to].key == input.metric.key) rows[table.arm] = table.rows;
+    if (input.plan.time_to[table.time_to].key == input.metric.key) tables[table.arm] = &table;
   }
   out.report.horizon_ms = horizon_ms;
   std::vector<Curve> curves;
   for (size_t a = 0; a < arms; ++a) {
-    curves.push_back(CurveOf(rows[a], horizon_ms, input.experiment.analysis.alpha));
-    const Curve& curve = curves.back();
+    static const store::SurvivalTable kNone;
+    const store::SurvivalTable& table = tables[a] != nullptr ? *tables[a] : kNone;
+    curves.push_back(CurveOf(table.rows, horizon_ms, input.experiment.analysis.alpha));
+    Curve& curve = curves.back();
+    if (table.n_clusters > 0) {
+      curve.n_clusters = table.n_clusters;
+      curve.variance = table.clustered_variance;
+    }
     ArmValue value;
     value.arm = input.plan.population.arms[a].key;
     value.n = curve.n;
+    if (curve.n_clusters > 0) value.n_clusters = curve.n_clusters;
     if (curve.n > 0) {
       value.restricted_mean_ms = curve.restricted_mean_ms;
       value.se_restricted_mean_ms = std::sqrt(curve.variance);
@@ -187,9 +197,10 @@ MetricResult EstimateTimeTo(const EffectInput& input, const store::PlanResult& r
       c.status = Status::kNoEvents;
     } else {
       SetZComparison(curves[0].restricted_mean_ms, curves[0].variance, curves[a].restricted_mean_ms,
-                     curves[a].variance, curves[0].n + curves[a].n, input.experiment.analysis.alpha,
-                     DualPair::kRestrictedMean, &c, &pivot);
-      SetLogRank(curves[a], curves[0], &c);
+                     curves[a].variance, Independent(curves[0]) + Independent(curves[a]),
+                     input.experiment.analysis.alpha, DualPair::kRestrictedMean, &c, &pivot);
+      // The log-rank test takes every observation for itself.
+      if (curves[a].n_clusters == 0) SetLogRank(curves[a], curves[0], &c);
     }
     out.report.comparisons.push_back(std::move(c));
     out.pivots.push_back(std::move(pivot));

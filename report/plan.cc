@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "base/status.h"
+#include "experiments/exclusion.h"
 #include "report/columns.h"
+#include "report/metric_slices.h"
 
 namespace fulcrum::report {
 namespace {
@@ -46,6 +48,7 @@ class Planner {
   store::Plan Take() { return std::move(plan_); }
 
  private:
+  absl::Status Exclusions();
   absl::Status Error(const MetricDefinition& metric, std::string_view what) const;
   std::vector<std::string> RawNames(const std::string& event) const;
   std::vector<std::string> StageEvents(const Stage& stage) const;
@@ -61,6 +64,17 @@ class Planner {
   absl::Status Funnel(const MetricDefinition& metric);
   absl::Status TimeTo(const MetricDefinition& metric);
   absl::Status Quantile(const MetricDefinition& metric);
+  int AddJourney(store::JourneySpec journey);
+  store::JourneyStage JourneyStageOf(const experiments::Term& term) const;
+  void AddJourneyColumn(const std::string& name, int journey, int stage, int64_t maturity_ms);
+  void CountIds(const MetricDefinition& metric, const std::string& name,
+                const experiments::Term& term, experiments::CountedPer per);
+  void ShareOfIds(const MetricDefinition& metric);
+  void Repeat(const MetricDefinition& metric);
+  absl::Status IdFunnel(const MetricDefinition& metric);
+  void Plain(const MetricDefinition& metric);
+  void Side(const MetricDefinition& metric, const std::string& name,
+            const std::vector<experiments::Term>& terms, const std::string& source, bool capped);
   absl::Status StageEventsOf(const MetricDefinition& metric, const std::string& key,
                              std::vector<std::string>* events) const;
 
@@ -128,8 +142,98 @@ store::TimeWindow WindowOf(const MetricDefinition& metric) {
 
 int64_t Planner::MaturityOf(const MetricDefinition& metric) const {
   if (unit_rows_ || metric.maturity == experiments::Maturity::kCount) return 0;
-  const int64_t end_ms = WindowOf(metric).end_ms;
-  return end_ms == INT64_MAX ? 0 : end_ms;
+  int64_t end_ms = WindowOf(metric).end_ms;
+  if (metric.after) end_ms += metric.window.end_ms.value_or(0);
+  return end_ms == INT64_MAX ? 0 : end_ms + metric.within_ms;
+}
+
+store::JourneyKey KeyOf(experiments::CountedPer per) {
+  switch (per) {
+    case experiments::CountedPer::kUnit:
+      return store::JourneyKey::kUnit;
+    case experiments::CountedPer::kOrder:
+      return store::JourneyKey::kOrder;
+    case experiments::CountedPer::kSession:
+      return store::JourneyKey::kSession;
+  }
+  return store::JourneyKey::kUnit;
+}
+
+int Planner::AddJourney(store::JourneySpec journey) {
+  plan_.journeys.push_back(std::move(journey));
+  return static_cast<int>(plan_.journeys.size()) - 1;
+}
+
+store::JourneyStage Planner::JourneyStageOf(const experiments::Term& term) const {
+  store::Term raw = TermOf(term);
+  return {std::move(raw.events), std::move(raw.filters)};
+}
+
+void Planner::AddJourneyColumn(const std::string& name, int journey, int stage,
+                               int64_t maturity_ms) {
+  store::Column column;
+  column.name = name;
+  column.kind = store::ColumnKind::kJourney;
+  column.journey = journey;
+  column.stage = stage;
+  AddColumn(std::move(column), maturity_ms);
+}
+
+// How many different orders or sessions have the event.
+void Planner::CountIds(const MetricDefinition& metric, const std::string& name,
+                       const experiments::Term& term, experiments::CountedPer per) {
+  store::JourneySpec journey;
+  journey.key = name;
+  journey.per = KeyOf(per);
+  journey.window = WindowOf(metric);
+  journey.stages = {JourneyStageOf(term)};
+  AddJourneyColumn(name, AddJourney(std::move(journey)), 0, MaturityOf(metric));
+}
+
+// Of the orders or sessions with `among`, how many came to the event.
+void Planner::ShareOfIds(const MetricDefinition& metric) {
+  store::JourneySpec journey;
+  journey.key = metric.key;
+  journey.per = KeyOf(metric.per);
+  journey.window = WindowOf(metric);
+  if (metric.within_ms > 0) journey.after.end_ms = metric.within_ms;
+  journey.stages = {JourneyStageOf(*metric.among), JourneyStageOf(metric.terms.front())};
+  const int index = AddJourney(std::move(journey));
+  AddJourneyColumn(NumeratorColumn(metric.key), index, 1, MaturityOf(metric));
+  AddJourneyColumn(DenominatorColumn(metric.key), index, 0, MaturityOf(metric));
+  AddCovariates(metric, {NumeratorColumn(metric.key), DenominatorColumn(metric.key)});
+}
+
+// Retention after an event: over all units, so that who gets there cannot tilt the comparison.
+void Planner::Repeat(const MetricDefinition& metric) {
+  store::JourneySpec journey;
+  journey.key = metric.key;
+  journey.per = store::JourneyKey::kUnit;
+  journey.window = {metric.window.start_ms, metric.window.end_ms.value_or(INT64_MAX)};
+  // The event that starts the time is not its own repetition.
+  journey.after = {std::max<int64_t>(metric.retention_from_ms, 1), metric.retention_to_ms};
+  journey.stages = {JourneyStageOf(*metric.after), JourneyStageOf(metric.terms.front())};
+  AddJourneyColumn(metric.key, AddJourney(std::move(journey)), 1, MaturityOf(metric));
+  AddCovariates(metric, {metric.key});
+}
+
+absl::Status Planner::IdFunnel(const MetricDefinition& metric) {
+  store::JourneySpec journey;
+  journey.key = metric.key;
+  journey.per = KeyOf(metric.per);
+  journey.window = WindowOf(metric);
+  if (metric.within_ms > 0) journey.after.end_ms = metric.within_ms;
+  for (const std::string& key : metric.funnel_stages) {
+    const Stage* stage = definitions_.FindStage(key);
+    if (stage == nullptr) return Error(metric, "stage " + key + " is not declared in `stages:`");
+    journey.stages.push_back({StageEvents(*stage), {}});
+  }
+  const int index = AddJourney(std::move(journey));
+  for (size_t i = 0; i < metric.funnel_stages.size(); ++i) {
+    AddJourneyColumn(StageColumn(metric.key, metric.funnel_stages[i]), index, static_cast<int>(i),
+                     MaturityOf(metric));
+  }
+  return absl::OkStatus();
 }
 
 store::Column Planner::ColumnOf(const MetricDefinition& metric, const std::string& name,
@@ -143,7 +247,8 @@ store::Column Planner::ColumnOf(const MetricDefinition& metric, const std::strin
   column.threshold = metric.kind == MetricKind::kProportion ? metric.at_least : 1;
   column.window = WindowOf(metric);
   if (metric.cap && !yes_or_no) {
-    column.cap = store::CapRule{metric.cap->value, metric.cap->quantile, metric.cap->include_zeros};
+    column.cap = store::CapRule{metric.cap->value, metric.cap->quantile, metric.cap->include_zeros,
+                                metric.cap->before_ms, metric.cap->first_units};
   }
   if (unit_rows_) {
     column.source_column = source;
@@ -183,6 +288,11 @@ void Planner::AddCovariates(const MetricDefinition& metric,
   for (const std::string& name : columns) {
     store::Column column = plan_.columns[columns_.at(name)];
     column.name = PreColumn(name);
+    if (column.kind == store::ColumnKind::kJourney) {
+      // What an order or session comes to is predicted by how many such events there were.
+      const auto& stage = plan_.journeys[column.journey].stages[column.stage];
+      column.terms = {{1, stage.events, "", stage.filters}};
+    }
     // The past enters as an amount, also where the outcome is yes or no: it predicts better.
     column.kind = store::ColumnKind::kPre;
     column.window = {};
@@ -194,6 +304,30 @@ void Planner::AddCovariates(const MetricDefinition& metric,
   seen.name = HasPreColumn();
   seen.kind = store::ColumnKind::kHasPre;
   AddColumn(std::move(seen), maturity_ms);
+}
+
+absl::Status Planner::Exclusions() {
+  auto& population = plan_.population;
+  const auto& project = definitions_.project;
+  population.exclude_attribute = project.exclude_attribute;
+  if (project.exclude_when) {
+    std::string why;
+    const auto tests = experiments::ExclusionTests(*project.exclude_when, &why);
+    if (tests.empty()) return InvalidArgument("`when` of `exclude` " + why);
+    for (const auto& all : tests) {
+      auto& out = population.exclude_any.emplace_back();
+      for (const auto& test : all) {
+        out.push_back({test.property, static_cast<store::CompareOp>(test.op), test.values});
+      }
+    }
+  }
+  if (unit_rows_) return absl::OkStatus();
+  for (const auto& rule : project.exclude_events) {
+    store::Term term = TermOf(rule.event);
+    population.exclude_bursts.push_back(
+        {std::move(term.events), std::move(term.filters), rule.more_than, rule.within_ms});
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Planner::Population() {
@@ -225,7 +359,7 @@ absl::Status Planner::Population() {
   }
   if (experiment_.start_ms) population.from_ms = *experiment_.start_ms;
   if (experiment_.end_ms) population.to_ms = *experiment_.end_ms;
-  population.exclude_attribute = definitions_.project.exclude_attribute;
+  FULCRUM_RETURN_IF_ERROR(Exclusions());
   population.cluster_attribute = experiment_.cluster;
   return absl::OkStatus();
 }
@@ -260,6 +394,7 @@ bool OneAttribute(const Condition& condition, store::FunnelStage* stage) {
 
 absl::Status Planner::Funnel(const MetricDefinition& metric) {
   FULCRUM_RETURN_IF_ERROR(NeedEvents(metric));
+  if (metric.per != experiments::CountedPer::kUnit) return IdFunnel(metric);
   store::FunnelSpec funnel;
   funnel.key = metric.key;
   funnel.window = WindowOf(metric);
@@ -298,6 +433,15 @@ absl::Status Planner::TimeTo(const MetricDefinition& metric) {
     FULCRUM_RETURN_IF_ERROR(StageEventsOf(metric, metric.from_stage, &spec.from_events));
   }
   FULCRUM_RETURN_IF_ERROR(StageEventsOf(metric, metric.to_stage, &spec.to_events));
+  if (metric.per != experiments::CountedPer::kUnit) {
+    store::JourneySpec journey;
+    journey.key = metric.key;
+    journey.per = KeyOf(metric.per);
+    journey.stages = {{std::move(spec.from_events), {}}, {std::move(spec.to_events), {}}};
+    spec.from_events.clear();
+    spec.to_events.clear();
+    spec.journey = AddJourney(std::move(journey));
+  }
   plan_.time_to.push_back(std::move(spec));
   return absl::OkStatus();
 }
@@ -356,43 +500,82 @@ absl::Status Planner::Metric(const std::string& key) {
                                  "`denominator_column:`"
                                : "name its data column with `column:`");
   }
-  const int64_t maturity_ms = MaturityOf(metric);
-  if (!ratio) {
-    AddColumn(ColumnOf(metric, key, metric.terms, metric.column), maturity_ms);
-    AddCovariates(metric, {key});
-    return absl::OkStatus();
+  Plain(metric);
+  if (unit_rows_) return absl::OkStatus();
+  for (const auto& slice : metric.slices) {
+    for (const MetricPart& part : PartsOf(metric, slice)) Plain(part.metric);
   }
-  AddColumn(ColumnOf(metric, NumeratorColumn(key), metric.terms, metric.column), maturity_ms);
-  auto denominator =
-      ColumnOf(metric, DenominatorColumn(key), metric.denominator, metric.denominator_column);
-  denominator.cap.reset();  // The cap is on the amounts, not on how many there are.
-  AddColumn(std::move(denominator), maturity_ms);
-  AddCovariates(metric, {NumeratorColumn(key), DenominatorColumn(key)});
   return absl::OkStatus();
 }
 
+// One column of a metric, or one side of a ratio.
+void Planner::Side(const MetricDefinition& metric, const std::string& name,
+                   const std::vector<experiments::Term>& terms, const std::string& source,
+                   bool capped) {
+  if (!unit_rows_ && terms.size() == 1 && terms[0].per != experiments::CountedPer::kUnit) {
+    return CountIds(metric, name, terms[0], terms[0].per);
+  }
+  store::Column column = ColumnOf(metric, name, terms, source);
+  if (!capped) column.cap.reset();
+  AddColumn(std::move(column), MaturityOf(metric));
+}
+
+void Planner::Plain(const MetricDefinition& metric) {
+  const std::string& key = metric.key;
+  if (metric.among) return ShareOfIds(metric);
+  if (metric.after) return Repeat(metric);
+  if (metric.per != experiments::CountedPer::kUnit) {
+    CountIds(metric, key, metric.terms.front(), metric.per);
+    return AddCovariates(metric, {key});
+  }
+  if (metric.kind != MetricKind::kRatio) {
+    Side(metric, key, metric.terms, metric.column, true);
+    return AddCovariates(metric, {key});
+  }
+  Side(metric, NumeratorColumn(key), metric.terms, metric.column, true);
+  // The cap is on the amounts, not on how many there are.
+  Side(metric, DenominatorColumn(key), metric.denominator, metric.denominator_column, false);
+  AddCovariates(metric, {NumeratorColumn(key), DenominatorColumn(key)});
+}
+
 void Planner::Slices() {
-  for (const std::string& attribute : experiment_.analysis.slices) {
+  const auto& analysis = experiment_.analysis;
+  for (const std::vector<std::string>& dimension : analysis.dimensions) {
     store::SliceSpec slice;
-    slice.key = attribute;
-    slice.attributes = {attribute};
+    for (const std::string& attribute : dimension) {
+      slice.key += (slice.key.empty() ? "" : " / ") + attribute;
+    }
+    slice.attributes = dimension;
     plan_.slices.push_back(std::move(slice));
   }
+  if (analysis.channel_metric.empty()) return;
+  store::SliceSpec channels;
+  channels.key = ChannelSlice();
+  channels.attributes = {analysis.channel_attribute};
+  channels.max_values = static_cast<int>(definitions_.project.channels.size()) + 20;
+  plan_.slices.push_back(std::move(channels));
 }
 
 }  // namespace
 
 absl::StatusOr<store::Plan> MakePlan(const Definitions& definitions,
-                                     const ExperimentDefinition& experiment, int64_t as_of_ms) {
+                                     const ExperimentDefinition& experiment, int64_t as_of_ms,
+                                     const core::ExperimentControls* controls) {
   Planner planner(definitions, experiment);
   FULCRUM_RETURN_IF_ERROR(planner.Population());
   for (const auto& use : experiment.primary) FULCRUM_RETURN_IF_ERROR(planner.Metric(use.metric));
   for (const auto& use : experiment.guardrails) FULCRUM_RETURN_IF_ERROR(planner.Metric(use.metric));
   for (const auto& use : experiment.secondary) FULCRUM_RETURN_IF_ERROR(planner.Metric(use.metric));
   FULCRUM_RETURN_IF_ERROR(planner.Metric(experiment.funnel));
+  FULCRUM_RETURN_IF_ERROR(planner.Metric(experiment.analysis.channel_metric));
   planner.Slices();
   store::Plan plan = planner.Take();
   plan.as_of_ms = as_of_ms;
+  if (controls != nullptr) {
+    int64_t& to_ms = plan.population.to_ms;
+    if (controls->stop) to_ms = std::min(to_ms, controls->stop->at_ms);
+    to_ms = std::min(to_ms, controls->enrolment_closed_at_ms.value_or(to_ms));
+  }
   return plan;
 }
 

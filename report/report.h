@@ -77,6 +77,7 @@ enum class ReasonCode {
   kTriggerImbalance,
   kExposureLossImbalance,
   kUnknownVariant,
+  kExclusionImbalance,  // The arms fit before units were excluded and do not fit after.
   kDefinitionChanged,
   kNoPrimaryMetric,
   kInsufficientData,
@@ -165,7 +166,8 @@ struct ArmInfo {
   double units = 0;
   double exposures = 0;
   double multi_arm_units = 0;  // Seen in other arms too; analysed by the first.
-  double excluded_units = 0;   // By the declared bot rule.
+  double excluded_units = 0;   // By the declared rule for bots and brushing …
+  double burst_units = 0;      // … of them for doing more than people do.
   double triggered_units = 0;  // enrol: event.
   std::optional<double> client_assigned;
   std::optional<double> client_shown;
@@ -177,9 +179,10 @@ struct ArmInfo {
 struct Health {
   bool ok = true;  // No problem that withholds the verdict.
   CountTest srm;
-  std::optional<CountTest> multi_arm;  // Are units of several arms spread as the weights say?
-  std::optional<CountTest> triggered;  // enrol: event.
-  std::optional<CountTest> loss;       // Sent against lost, by arm (clients' own counts).
+  std::optional<CountTest> srm_before;  // Where units were excluded: with them.
+  std::optional<CountTest> multi_arm;   // Are units of several arms spread as the weights say?
+  std::optional<CountTest> triggered;   // enrol: event.
+  std::optional<CountTest> loss;        // Sent against lost, by arm (clients' own counts).
   double duplicate_exposures = 0;
   double duplicate_events = 0;
   double unknown_variant_exposures = 0;
@@ -191,7 +194,8 @@ struct Health {
 // One arm's numbers for one metric. Fields that a kind does not have are absent.
 struct ArmValue {
   std::string arm;
-  double n = 0;                            // Units analysed.
+  double n = 0;                            // Units analysed; time per order: orders.
+  std::optional<double> n_clusters;        // What is independent, where it is not each of n.
   double maturing = 0;                     // Units left out because their window has not passed.
   std::optional<double> x;                 // proportion, retention: units with the outcome.
   std::optional<double> rate;              // x / n.
@@ -369,15 +373,44 @@ struct SliceEffect {
   std::optional<double> p_adjusted;         // Holm over the slice's values.
 };
 
-// One primary metric broken down by one attribute.
+// A primary metric broken down by a dimension (attributes of units, frozen at first exposure), or a
+// metric split by a property of its events (a slice: parts of what the same units did).
 struct SliceReport {
-  std::string key;  // The attribute.
+  std::string key;         // The attribute, several as "a / b"; or the property.
+  bool of_events = false;  // A slice of the metric; otherwise a dimension of units.
   std::string metric;
   std::string arm;
   std::optional<double> q, q_df, p_heterogeneity;  // Cochran's Q over the values.
   bool heterogeneous = false;                      // p under alpha: only then may a slice be named.
   bool reversal = false;  // Every slice points against the whole (Simpson).
   std::vector<SliceEffect> effects;
+};
+
+struct ChannelArm {
+  std::string arm;
+  double n = 0;                                        // Units whose window is over.
+  std::optional<double> contribution;                  // Mean of the metric.
+  std::optional<double> margin, margin_lo, margin_hi;  // Less the cost per unit; 1 - alpha.
+};
+
+// One channel, or a total of several.
+struct ChannelRow {
+  std::string key;
+  std::string title;
+  std::string line;  // traffic | brand; "" for a total or a channel that is not declared.
+  bool paid = false;
+  bool total = false;  // Of a line, or of what is paid or free.
+  double units = 0;    // Enrolled, in all arms.
+  double cost = 0;     // Of the days of enrolment.
+  double cost_per_unit = 0;
+  std::vector<ChannelArm> arms;
+};
+
+struct ChannelReport {
+  std::string metric;
+  std::string attribute;
+  std::string costs_hash;  // Of costs.csv; "" without one.
+  std::vector<ChannelRow> rows;
 };
 
 struct ArmVerdict {
@@ -406,6 +439,7 @@ struct Report {
   std::vector<MetricReport> metrics;  // Primary, guardrails, secondary; in the order defined.
   std::vector<FunnelReport> funnels;
   std::vector<SliceReport> slices;
+  std::optional<ChannelReport> channels;
 
   const ArmInfo* FindArm(const std::string& key) const;
   const MetricReport* FindMetric(const std::string& key) const;

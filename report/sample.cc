@@ -102,6 +102,11 @@ GroupStats Finish(const store::Plan& plan, std::span<const PhaseShares> phases,
   return group;
 }
 
+// Where rows are clusters, the number of their units is one more column, last.
+size_t WidthOf(const store::Plan& plan, size_t group) {
+  return plan.groups[group].columns.size() + (plan.population.cluster_attribute.empty() ? 0 : 1);
+}
+
 }  // namespace
 
 double ArmStats::Covariance(std::span<const double> left, std::span<const double> right) const {
@@ -143,7 +148,7 @@ Sample Gather(const store::Plan& plan, const store::PlanResult& result,
         static_cast<size_t>(cell.group) >= plan.groups.size()) {
       continue;
     }
-    const size_t width = plan.groups[cell.group].columns.size();
+    const size_t width = WidthOf(plan, static_cast<size_t>(cell.group));
     if (cell.gram.n() > 0 && cell.gram.width() != width) continue;
     sample.groups[cell.group].arms[cell.arm].maturing += static_cast<double>(cell.maturing);
     Stratum& stratum = strata[cell.group][cell.phase];
@@ -152,7 +157,7 @@ Sample Gather(const store::Plan& plan, const store::PlanResult& result,
   }
   for (size_t g = 0; g < plan.groups.size(); ++g) {
     sample.groups[g] =
-        Finish(plan, phases, strata[g], plan.groups[g].columns.size(), std::move(sample.groups[g]));
+        Finish(plan, phases, strata[g], WidthOf(plan, g), std::move(sample.groups[g]));
   }
   return sample;
 }

@@ -95,7 +95,7 @@ ExperimentDefinition Experiment(int arms) {
                           {"time_to_pay", std::nullopt, {}}};
   experiment.guardrails = {{"week_return", 0.1, {}}};
   experiment.funnel = "funnel";
-  experiment.analysis.slices = {"channel"};
+  experiment.analysis.dimensions = {{"channel"}};
   experiment.decision.min_lift = 0.01;
   experiment.decision.planned_duration_ms = 28 * kDayMs;
   experiment.content_hash = "5f1d7a90c3e2b846";

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "report/columns.h"
 #include "stats/distributions.h"
 #include "stats/heterogeneity.h"
 #include "stats/multiplicity.h"
@@ -53,7 +54,9 @@ void Shrink(SliceReport* slice, double alpha) {
   }
 }
 
-void Multiplicity(SliceReport* slice, double alpha) {
+}  // namespace
+
+void HoldTogether(SliceReport* slice, double alpha) {
   std::vector<double> p;
   for (const SliceEffect& e : slice->effects) {
     if (e.status == Status::kOk) p.push_back(stats::TwoSidedNormalP(*e.diff / *e.se));
@@ -70,6 +73,8 @@ void Multiplicity(SliceReport* slice, double alpha) {
     e.hi = *e.diff + z * *e.se;
   }
 }
+
+namespace {
 
 bool Reversal(const SliceReport& slice, const Comparison& whole) {
   if (!whole.diff || *whole.diff == 0) return false;
@@ -92,6 +97,7 @@ std::vector<SliceReport> EstimateSlices(const experiments::ExperimentDefinition&
   std::vector<SliceReport> out;
   const double alpha = experiment.analysis.alpha;
   for (size_t s = 0; s < plan.slices.size(); ++s) {
+    if (plan.slices[s].key == ChannelSlice()) continue;  // Of the margins only.
     const std::vector<std::string> values = ValuesOf(result, static_cast<int>(s));
     if (values.empty()) continue;
     std::vector<SliceReport> slices(whole.report.comparisons.size());
@@ -121,7 +127,7 @@ std::vector<SliceReport> EstimateSlices(const experiments::ExperimentDefinition&
     }
     for (size_t a = 0; a < slices.size(); ++a) {
       Shrink(&slices[a], alpha);
-      Multiplicity(&slices[a], alpha);
+      HoldTogether(&slices[a], alpha);
       slices[a].reversal = Reversal(slices[a], whole.report.comparisons[a]);
       out.push_back(std::move(slices[a]));
     }

@@ -23,4 +23,7 @@ std::vector<SliceReport> EstimateSlices(const experiments::ExperimentDefinition&
                                         std::span<const PhaseShares> phases,
                                         const MetricResult& whole);
 
+// Simultaneous intervals (Šidák) and p (Holm) over the values.
+void HoldTogether(SliceReport* slice, double alpha);
+
 }  // namespace fulcrum::report

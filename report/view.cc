@@ -238,9 +238,13 @@ void LossCheck(const Report& report, View* view) {
 
 void Checks(const Report& report, View* view) {
   const Health& health = report.health;
-  TestCheck(health.srm,
-            health.srm.mismatch ? "Arm sizes do not fit the weights" : "Arm sizes fit the weights",
-            view);
+  const auto fit = [](const CountTest& test, const std::string& when) {
+    return std::string(test.mismatch ? "Arm sizes do not fit the weights"
+                                     : "Arm sizes fit the weights") +
+           when;
+  };
+  if (health.srm_before) TestCheck(*health.srm_before, fit(*health.srm_before, ""), view);
+  TestCheck(health.srm, fit(health.srm, health.srm_before ? ", after exclusions" : ""), view);
   if (health.multi_arm) TestCheck(*health.multi_arm, "Units seen in several arms", view);
   if (health.triggered) TestCheck(*health.triggered, "Triggered units fit the weights", view);
   LossCheck(report, view);
@@ -253,7 +257,13 @@ void Checks(const Report& report, View* view) {
   }
   double excluded = 0;
   double maturing = 0;
-  for (const ArmInfo& arm : report.arms) excluded += arm.excluded_units;
+  std::vector<double> excluded_by_arm;
+  double bursts = 0;
+  for (const ArmInfo& arm : report.arms) {
+    excluded += arm.excluded_units;
+    bursts += arm.burst_units;
+    excluded_by_arm.push_back(arm.excluded_units);
+  }
   for (const MetricReport& metric : report.metrics) {
     double sum = 0;
     for (const ArmValue& arm : metric.arms) sum += arm.maturing;
@@ -264,7 +274,11 @@ void Checks(const Report& report, View* view) {
                             "up to " + FormatCount(maturing) + ", left out until it is"});
   }
   if (excluded > 0) {
-    view->checks.push_back({Tone::kMuted, "Units excluded by rule", FormatCount(excluded)});
+    std::string text = FormatCount(excluded) + " (" + Counts(excluded_by_arm) + ")";
+    if (bursts > 0) {
+      text += ", " + FormatCount(bursts) + " of them for doing more than people do";
+    }
+    view->checks.push_back({Tone::kMuted, "Units excluded by rule", std::move(text)});
   }
   if (health.duplicate_exposures + health.duplicate_events > 0) {
     view->checks.push_back({Tone::kMuted, "Duplicates removed",
@@ -280,6 +294,7 @@ void Checks(const Report& report, View* view) {
 void Arms(const Report& report, View* view) {
   ViewTable& table = view->arms;
   table.columns = {{"Arm"}, {"Weight", true}, {"Units", true}, {"Exposures", true}};
+  if (report.health.triggered) table.columns.push_back({"Triggered", true});
   for (const ArmInfo& arm : report.arms) {
     std::string name = ArmName(report, arm.key);
     if (name != arm.key) name += " (" + arm.key + ")";
@@ -288,6 +303,9 @@ void Arms(const Report& report, View* view) {
                           {FormatPercent(arm.weight, 1)},
                           {FormatCount(arm.units)},
                           {FormatCount(arm.exposures)}});
+    if (report.health.triggered) {
+      table.rows.back().push_back({FormatCount(arm.triggered_units)});
+    }
   }
 }
 
@@ -342,13 +360,16 @@ ViewTable SliceTable(const Report& report, const SliceReport& slice) {
   ViewTable table;
   const MetricReport* metric = report.FindMetric(slice.metric);
   table.title = MetricTitle(report, slice.metric) + " by " + slice.key;
+  if (slice.of_events) table.title += " of the events";
   if (report.arms.size() > 2) table.title += ", " + ArmName(report, slice.arm);
-  table.columns = {{slice.key},
-                   {"Control units", true, true},
-                   {"Arm's units", true, true},
-                   {"Difference", true},
-                   {"Shrunk", true},
-                   {"p", true}};
+  table.columns = {{slice.key}};
+  if (!slice.of_events) {
+    table.columns.push_back({"Control units", true, true});
+    table.columns.push_back({"Arm's units", true, true});
+  }
+  table.columns.push_back({"Difference", true});
+  if (!slice.of_events) table.columns.push_back({"Shrunk", true});
+  table.columns.push_back({"p", true});
   for (const SliceEffect& effect : slice.effects) {
     const auto text = [&](std::optional<double> value) {
       if (!value || metric == nullptr) return std::string(kNothing);
@@ -360,23 +381,85 @@ ViewTable SliceTable(const Report& report, const SliceReport& slice) {
     } else if (effect.lo) {
       difference += " [" + text(effect.lo) + ", " + text(effect.hi) + "]";
     }
-    table.rows.push_back({{effect.value.empty() ? "(none)" : effect.value},
-                          {FormatCount(effect.n_control)},
-                          {FormatCount(effect.n_treatment)},
-                          {difference},
-                          {text(effect.shrunk)},
-                          {FormatP(effect.p_adjusted)}});
+    auto& row = table.rows.emplace_back();
+    row.push_back({effect.value.empty() ? "(none)" : effect.value});
+    if (!slice.of_events) {
+      row.push_back({FormatCount(effect.n_control)});
+      row.push_back({FormatCount(effect.n_treatment)});
+    }
+    row.push_back({difference});
+    if (!slice.of_events) row.push_back({text(effect.shrunk)});
+    row.push_back({FormatP(effect.p_adjusted)});
+  }
+  if (slice.of_events) {
+    table.note = "Slices of what all units did: each is over every unit of its arm.";
   }
   if (slice.p_heterogeneity) {
     table.note =
         slice.heterogeneous
-            ? "The effect differs between these slices (p " + FormatP(slice.p_heterogeneity) + ")."
-            : "No sign that the effect differs between these slices (p " +
+            ? "The effect differs between these units (p " + FormatP(slice.p_heterogeneity) + ")."
+            : "No sign that the effect differs between these units (p " +
                   FormatP(slice.p_heterogeneity) + "): do not pick one out.";
   }
   if (slice.reversal) {
-    table.note += " Every slice points against the whole: the mix differs between the arms.";
+    table.note += " Every row points against the whole: the mix differs between the arms.";
   }
+  return table;
+}
+
+// --- Channels ------------------------------------------------------------------------------------
+
+std::optional<double> MarginOf(const ChannelRow& row, size_t arm) {
+  return arm < row.arms.size() ? row.arms[arm].margin : std::nullopt;
+}
+
+ViewTable ChannelTable(const Report& report, const ChannelReport& channels) {
+  ViewTable table;
+  const MetricReport* metric = report.FindMetric(channels.metric);
+  MetricReport money;  // Where the metric is not in the report's own lists.
+  money.kind = MetricKind::kMean;
+  if (metric == nullptr) metric = &money;
+  table.title = "Margin by channel";
+  table.columns = {{"Channel"},
+                   {"Line", false, true},
+                   {"Units", true},
+                   {"Cost", true, true},
+                   {"Cost a unit", true},
+                   {"Arm"},
+                   {"Contribution a unit", true, true},
+                   {"Margin a unit", true}};
+  for (const ChannelRow& row : channels.rows) {
+    std::string line = row.line;
+    if (!line.empty()) line += row.paid ? ", paid" : ", free";
+    for (size_t a = 0; a < row.arms.size(); ++a) {
+      const ChannelArm& arm = row.arms[a];
+      const double like = MarginOf(row, 0).value_or(1);
+      const auto text = [&](std::optional<double> value) {
+        return value ? FormatValue(*metric, *value, like) : std::string(kNothing);
+      };
+      std::string margin = text(arm.margin);
+      if (arm.margin_lo) margin += " [" + text(arm.margin_lo) + ", " + text(arm.margin_hi) + "]";
+      Tone tone = Tone::kPlain;
+      if (arm.margin_lo && *arm.margin_lo > 0) tone = Tone::kGood;
+      if (arm.margin_hi && *arm.margin_hi < 0) tone = Tone::kBad;
+      const bool first = a == 0;
+      table.rows.push_back({{first ? (row.total ? "All " : "") + row.title : ""},
+                            {first ? line : ""},
+                            {first ? FormatCount(row.units) : ""},
+                            {first ? FormatFixed(row.cost, 0) : ""},
+                            {first ? FormatFixed(row.cost_per_unit, 2) : ""},
+                            {ArmName(report, arm.arm)},
+                            {text(arm.contribution)},
+                            {margin, report.verdict.withheld ? Tone::kMuted : tone}});
+    }
+  }
+  table.note = "A unit's channel is the one it first came by. " +
+               std::string(channels.costs_hash.empty()
+                               ? "No costs are known (there is no costs.csv), so margins are "
+                                 "contributions."
+                               : "Costs (costs.csv " + channels.costs_hash +
+                                     ") are those of the days of enrolment, over all units they "
+                                     "brought; intervals are each row's own.");
   return table;
 }
 
@@ -510,6 +593,7 @@ View MakeView(const Report& report) {
     if (!funnel.stages.empty()) view.funnels.push_back(FunnelSection(report, funnel));
   }
   for (const SliceReport& slice : report.slices) view.slices.push_back(SliceTable(report, slice));
+  if (report.channels) view.slices.push_back(ChannelTable(report, *report.channels));
   Method(report, &view);
   return view;
 }

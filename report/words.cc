@@ -122,6 +122,9 @@ std::string CountedSentence(const Report& report, const Reason& reason) {
              "): the trigger depends on the arm.";
     case ReasonCode::kExposureLossImbalance:
       return "exposures are lost at different rates in the arms (p " + FormatP(reason.value) + ").";
+    case ReasonCode::kExclusionImbalance:
+      return "the arms fit their weights until units were excluded by rule and do not after (p " +
+             FormatP(reason.value) + "): what the rule looks at depends on the arm.";
     case ReasonCode::kUnknownVariant:
       return FormatCount(reason.value.value_or(0)) +
              " exposures name a variant that the definition does not have.";
@@ -207,6 +210,7 @@ std::string Sentence(const Report& report, const Reason& reason) {
     case ReasonCode::kTriggerImbalance:
     case ReasonCode::kExposureLossImbalance:
     case ReasonCode::kUnknownVariant:
+    case ReasonCode::kExclusionImbalance:
       return CountedSentence(report, reason);
     case ReasonCode::kDefinitionChanged:
       return "The definition changed after the start: this is not what was pre-registered.";

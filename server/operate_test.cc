@@ -220,6 +220,22 @@ TEST(Stop, HoldsThroughReloadAndRestartUntilItIsResumed) {
   EXPECT_EQ(Body(test.Get("/v1/audit?experiment=checkout"))["controls"].size(), 0u);
 }
 
+TEST(Stop, EndsEnrolmentInReportsAndNotWhatComesOfTheUnits) {
+  TestApp test;
+  const std::string report = "/v1/experiments/price/report";
+  ASSERT_EQ(test.Get(report).status, 200);
+  const int64_t planned_end_ms = test.store.last_plan().population.to_ms;
+  const int64_t stopped_ms = test.clock.NowMs();
+  ASSERT_LT(stopped_ms, planned_end_ms);
+  ASSERT_EQ(test.Post("/v1/experiments/price/stop", "").status, 200);
+  ASSERT_EQ(test.Get(report).status, 200);
+  EXPECT_EQ(test.store.last_plan().population.to_ms, stopped_ms);
+  EXPECT_EQ(test.store.last_plan().as_of_ms, test.clock.NowMs());  // Outcomes go on.
+  ASSERT_EQ(test.Post("/v1/experiments/price/resume", "").status, 200);
+  ASSERT_EQ(test.Get(report).status, 200);
+  EXPECT_EQ(test.store.last_plan().population.to_ms, planned_end_ms);
+}
+
 TEST(Stop, WorksWhileTheDirectoryIsBroken) {
   TestApp test;
   test.directory.Write("project.yaml", "project: [");

@@ -136,7 +136,8 @@ absl::StatusOr<report::Report> ComputeReport(store::Store& store, const Publishe
                                              const experiments::ExperimentDefinition& definition,
                                              int64_t as_of_ms) {
   FULCRUM_ASSIGN_OR_RETURN(store::Plan plan,
-                           report::MakePlan(published.definitions, definition, as_of_ms));
+                           report::MakePlan(published.definitions, definition, as_of_ms,
+                                            published.controls.Find(definition.key)));
   FULCRUM_ASSIGN_OR_RETURN(store::PlanResult result, store.Run(plan));
   report::AnalyzeOptions options;
   options.started_hash = StartedHash(store, definition, as_of_ms);

@@ -82,6 +82,7 @@ class FakeStore : public store::Store {
   std::vector<KeptExposure> exposures() const;
   std::vector<KeptLink> links() const;
   int client_counts() const;
+  store::Plan last_plan() const;  // Of the last Run.
   // The next Appends fail with it.
   void FailWith(absl::Status status);
 
@@ -97,6 +98,7 @@ class FakeStore : public store::Store {
   std::vector<store::StickyAssignment> sticky_ ABSL_GUARDED_BY(mutex_);
   std::vector<store::DefinitionRecord> definitions_ ABSL_GUARDED_BY(mutex_);
   int client_counts_ ABSL_GUARDED_BY(mutex_) = 0;
+  store::Plan plan_ ABSL_GUARDED_BY(mutex_);
 };
 
 // An App over a TempDirectory and a FakeStore.

@@ -217,7 +217,16 @@ absl::StatusOr<std::vector<store::DefinitionRecord>> FakeStore::ReadDefinitions(
   return definitions_;
 }
 
+store::Plan FakeStore::last_plan() const {
+  MutexLock lock(&mutex_);
+  return plan_;
+}
+
 absl::StatusOr<store::PlanResult> FakeStore::Run(const store::Plan& plan) {
+  {
+    MutexLock lock(&mutex_);
+    plan_ = plan;
+  }
   store::PlanResult result;
   result.health.arms.resize(plan.population.arms.size());
   result.cap_values.resize(plan.columns.size());

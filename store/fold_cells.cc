@@ -70,7 +70,7 @@ std::vector<double> ComputeCaps(const FoldProgram& program, const FoldUnits& uni
     if (rule.value) caps[c] = *rule.value;
     if (!rule.quantile) continue;
     const auto sum = static_cast<size_t>(program.cap_sum_of_column[c]);
-    const bool grown = rule.pre_ms > 0;  // The past is all there.
+    const bool grown = rule.pre_ms > 0;              // The past is all there.
     std::vector<std::pair<int64_t, double>> values;  // With clocks.
     for (uint32_t unit = 0; unit < units.size(); ++unit) {
       if (!units.Analysed(unit)) continue;

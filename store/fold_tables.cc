@@ -28,9 +28,10 @@ struct Span {
 };
 
 // Variance of the mean time up to the horizon, where observations of a cluster are not independent:
-// the infinitesimal jackknife. One observation's influence on ∫S is -A(t)/Y(t) at its event, plus
-// Σ A(t_j) d_j / Y(t_j)² over the events while it was at risk, A(t) = ∫ S from t to the horizon
-// (Andersen, Borgan, Gill and Keiding 1993, IV.3; summed over clusters as in Williams 1995).
+// the infinitesimal jackknife. What one observation adds to ∫S is, by the derivative in its weight,
+// -A(t)/(Y - d) at its event plus Σ A(t_j) d_j / (Y_j (Y_j - d_j)) over the events while it was at
+// risk, A(t) = ∫ S from t to the horizon; where everybody at risk ends, A is 0 (the terms of
+// Greenwood's formula; summed over clusters as in Williams 1995).
 // `units` are in order of time.
 void AddClusteredVariance(const std::vector<Followed>& units, int64_t horizon_ms,
                           SurvivalTable* table) {
@@ -54,15 +55,19 @@ void AddClusteredVariance(const std::vector<Followed>& units, int64_t horizon_ms
     until_ms = steps[j].time_ms;
   }
   std::unordered_map<uint32_t, double> influence;
-  double passed = 0;  // Σ A d / Y² up to now.
+  double passed = 0;  // Σ A d / (Y (Y - d)) up to now.
   size_t next = 0;
   for (const Followed& unit : units) {
     const auto time_ms = static_cast<double>(unit.time_ms);
     for (; next < steps.size() && steps[next].time_ms <= time_ms; ++next) {
-      passed += steps[next].area * steps[next].events / (steps[next].at_risk * steps[next].at_risk);
+      const Step& step = steps[next];
+      if (step.events == step.at_risk) continue;
+      passed += step.area * step.events / (step.at_risk * (step.at_risk - step.events));
     }
     double own = passed;
-    if (unit.event) own -= steps[next - 1].area / steps[next - 1].at_risk;
+    if (unit.event && steps[next - 1].events < steps[next - 1].at_risk) {
+      own -= steps[next - 1].area / (steps[next - 1].at_risk - steps[next - 1].events);
+    }
     influence[unit.cluster] += own;
   }
   const auto k = static_cast<double>(influence.size());

@@ -401,9 +401,36 @@ TEST(FoldTest, JourneysCountTheOrdersOfAUnitAndTimeEachOfThem) {
   EXPECT_EQ(table.rows[0].censored, 3);
   EXPECT_EQ(table.n_clusters, 2);
   // By hand: S falls to 3/4 at 10 of 60 minutes, A = 3/4 * 50 min. The paid order's influence is
-  // -A/4 + A/16, the others' A/16, so u's three sum to -A/16 and v's one is A/16; times 2/(2-1).
+  // -A/3 + A/12, the others' A/12, so u's three sum to -A/12 and v's one is A/12; times 2/(2-1).
   const double area_ms = 0.75 * 50 * 60000;
-  EXPECT_NEAR(table.clustered_variance, 4 * area_ms * area_ms / 256, 1e-6);
+  EXPECT_NEAR(table.clustered_variance, 4 * area_ms * area_ms / 144, 1e-3);
+}
+
+// Against R 4.2, survival 3.5-3: survfit(Surv(t, d) ~ 1, influence = 1), its influence on the curve
+// integrated to 35, summed by unit, squared, times 6 / 5.
+TEST(FoldTest, ATimesVarianceIsByUnitAsInR) {
+  constexpr int kTimes[] = {5, 8, 8, 12, 15, 20, 22, 30, 30, 34, 40, 41};
+  constexpr int kEnds[] = {1, 1, 0, 1, 1, 0, 1, 1, 1, 0, 1, 1};
+  constexpr int kUnits[] = {1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 5, 6};
+  Plan plan = SmallPlan();
+  plan.journeys = {
+      {"talks", JourneyKey::kSession, {{{"ask"}, {}}, {{"answer"}, {}}}, {0, INT64_MAX}, {}}};
+  plan.time_to = {{"answer", {}, {}, 35, 0}};
+  History history;
+  for (int i = 0; i < 12; ++i) {
+    const std::string unit = "u" + std::to_string(kUnits[i]);
+    history.exposures.push_back(Shown(unit, "a", kT0));
+    const int64_t asked_ms = plan.as_of_ms - (kEnds[i] != 0 ? 100 : kTimes[i]);
+    history.events.push_back(Did(unit, "ask", asked_ms));
+    history.events.back().session_id = "s" + std::to_string(i);
+    if (kEnds[i] == 0) continue;
+    history.events.push_back(Did(unit, "answer", asked_ms + kTimes[i]));
+    history.events.back().session_id = "s" + std::to_string(i);
+  }
+  const absl::StatusOr<Folded> folded = RunFold(history, plan, 1);
+  ASSERT_TRUE(folded.ok()) << Message(folded.status());
+  EXPECT_EQ(folded->result.survival[0].n_clusters, 6);
+  EXPECT_NEAR(folded->result.survival[0].clustered_variance, 21.603479384353, 1e-9);
 }
 
 TEST(FoldTest, WhoDoesMoreThanPeopleDoIsLeftOutAndCounted) {

@@ -11,6 +11,7 @@
 #include "store/fold_cells.h"
 #include "store/fold_filter.h"
 #include "store/fold_tables.h"
+#include "store/reference_survival.h"
 
 namespace fulcrum::store {
 namespace {
@@ -565,10 +566,10 @@ class Reference {
 
   void FillSurvival(const TimeToSpec& spec, SurvivalTable* table) const {
     std::multimap<int64_t, bool> ends;  // Duration -> whether it ended in the event.
-    std::vector<Observation> observed;
+    std::vector<ReferenceObservation> observed;
     const auto add = [&](const Unit& unit, int64_t start_ms, std::optional<int64_t> end_ms) {
       const int64_t watched_ms = std::max<int64_t>(0, as_of_ms_ - start_ms);
-      Observation seen{std::min(watched_ms, spec.horizon_ms), false, ClusterOf(unit)};
+      ReferenceObservation seen{std::min(watched_ms, spec.horizon_ms), false, ClusterOf(unit)};
       if (end_ms && *end_ms - start_ms < spec.horizon_ms && *end_ms - start_ms <= watched_ms) {
         seen.time_ms = *end_ms - start_ms;
         seen.event = true;
@@ -615,48 +616,8 @@ class Reference {
       }
     }
     if (spec.journey >= 0 || !plan_.population.cluster_attribute.empty()) {
-      ClusterVariance(observed, static_cast<double>(spec.horizon_ms), table);
+      AddReferenceVariance(observed, static_cast<double>(spec.horizon_ms), table);
     }
-  }
-
-  struct Observation {
-    int64_t time_ms = 0;
-    bool event = false;
-    std::string cluster;
-  };
-
-  // ∫ of the survival curve from `from_ms` to the horizon.
-  static double Area(const SurvivalTable& table, double from_ms, double horizon_ms) {
-    double area = 0;
-    double survival = 1;
-    double at_ms = 0;
-    for (const RiskRow& row : table.rows) {
-      area += survival * std::max(0.0, row.time_ms - std::max(at_ms, from_ms));
-      at_ms = row.time_ms;
-      survival *= 1 - row.events / row.at_risk;
-    }
-    return area + survival * (horizon_ms - std::max(at_ms, from_ms));
-  }
-
-  // Every observation's influence, written out.
-  static void ClusterVariance(const std::vector<Observation>& observed, double horizon_ms,
-                              SurvivalTable* table) {
-    std::map<std::string, double> sums;
-    for (const Observation& one : observed) {
-      const auto time_ms = static_cast<double>(one.time_ms);
-      double influence = 0;
-      for (const RiskRow& row : table->rows) {
-        if (row.events == 0 || row.time_ms > time_ms) continue;
-        const double area = Area(*table, row.time_ms, horizon_ms);
-        influence += area * row.events / (row.at_risk * row.at_risk);
-        if (one.event && row.time_ms == time_ms) influence -= area / row.at_risk;
-      }
-      sums[one.cluster] += influence;
-    }
-    const auto k = static_cast<double>(sums.size());
-    table->n_clusters = k;
-    if (k < 2) return;
-    for (const auto& [cluster, sum] : sums) table->clustered_variance += sum * sum * k / (k - 1);
   }
 
   void MakeQuantiles() {

@@ -40,6 +40,9 @@ std::string Text(const EventFilter& filter);
 std::string Text(const Term& term);
 std::string Text(const FunnelStage& stage);
 std::string Text(const Arm& arm);
+std::string Text(const JourneyStage& stage);
+std::string Text(const BurstRule& rule);
+std::string Text(const std::vector<EventFilter>& all);
 
 template <typename T>
 std::string List(const std::vector<T>& items) {

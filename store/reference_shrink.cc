@@ -134,7 +134,7 @@ class Shrinker {
     for (int j = static_cast<int>(world_.plan.journeys.size()); j-- > 0;) DropJourney(j);
     for (size_t j = 0; j < world_.plan.journeys.size(); ++j) {
       for (size_t s = 0; s < world_.plan.journeys[j].stages.size(); ++s) {
-        Drop([j, s](auto& w) -> auto& { return w.plan.journeys[j].stages[s].filters; });
+        Drop([ j, s ](auto& w) -> auto& { return w.plan.journeys[j].stages[s].filters; });
       }
     }
     Drop([](auto& w) -> auto& { return w.plan.groups; });
