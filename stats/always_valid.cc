@@ -200,6 +200,28 @@ Interval BernoulliSequence(double successes, double n, double t_opt, double alph
   return r;
 }
 
+Interval QuantileSequence(std::span<const double> sorted, double q, double t_opt, double alpha) {
+  const double n = static_cast<double>(sorted.size()), threshold = -std::log(alpha);
+  if (sorted.empty()) return {};
+  const double rho = NormalMixtureRho(t_opt * q * (1 - q), alpha);
+  const auto excess = [&](double share) {
+    return LogBetaBinomialMixture((share - q) * n, q * (1 - q) * n, rho, q, 1 - q, false) -
+           threshold;
+  };
+  // The evidence against a share rises away from q on both sides.
+  Interval r;
+  constexpr double kEdge = 1e-12;
+  if (excess(kEdge) > 0) {
+    const double share = FindRoot(kEdge, q, 1e-14, excess);
+    r.lo = sorted[static_cast<std::size_t>(std::max(1.0, std::ceil(n * share))) - 1];
+  }
+  if (excess(1 - kEdge) > 0) {
+    const double at = std::floor(n * FindRoot(q, 1 - kEdge, 1e-14, excess));
+    if (at < n) r.hi = sorted[static_cast<std::size_t>(at)];
+  }
+  return r;
+}
+
 double AnytimeQuantileP(std::span<const double> a, std::span<const double> b, double q,
                         double t_opt, double alpha_opt) {
   const double rho = NormalMixtureRho(t_opt * q * (1 - q), alpha_opt);

@@ -82,6 +82,11 @@ double BetaBinomialMixtureBound(double v, double alpha, double rho, double g, do
 Interval BernoulliSequence(double successes, double n, double t_opt, double alpha,
                            double alpha_opt);
 
+// Confidence sequence of the q-quantile of one arm (Howard and Ramdas 2022, beta-binomial mixture),
+// tightest near t_opt values: the values whose share at or below them is not excluded. An end is
+// infinite where even the extreme value is not excluded. `sorted` ascending, in the outcome's unit.
+Interval QuantileSequence(std::span<const double> sorted, double q, double t_opt, double alpha);
+
 // Always-valid p that two arms have the same quantile (Howard and Ramdas 2022). Raw values.
 double AnytimeQuantileP(std::span<const double> a, std::span<const double> b, double q,
                         double t_opt, double alpha_opt);

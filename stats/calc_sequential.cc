@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Always-valid methods of the calculator; group-sequential designs are in calc_group.cc.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -291,6 +292,14 @@ Value QuantileP(const Input& in) {
   return Value::MakeObject({{"p", p}});
 }
 
+Value QuantileCs(const Input& in) {
+  auto x = in.NumbersAtLeast("x", 1);
+  std::sort(x.begin(), x.end());
+  const Interval r =
+      QuantileSequence(x, in.OpenProbability("quantile"), in.Positive("t_opt"), in.Alpha());
+  return Value::MakeObject({{"lo", r.lo}, {"hi", r.hi}, {"alpha", in.Alpha()}});
+}
+
 constexpr Method kMethods[] = {
     {"anytime_quantile_ab_p", "always-valid p that two arms share a quantile", QuantileP},
     {"anytime_valid_lm", "anytime-valid regression coefficients", AnytimeRegression},
@@ -307,6 +316,7 @@ constexpr Method kMethods[] = {
     {"msprt_bernoulli", "mixture SPRT of two rates", MsprtBernoulli},
     {"msprt_normal", "mixture SPRT of two means", Msprt},
     {"msprt_running_p_and_intersection", "mixture SPRT over several looks", MsprtRunning},
+    {"quantile_confidence_sequence", "confidence sequence of a quantile, raw values", QuantileCs},
 };
 
 }  // namespace

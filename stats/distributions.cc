@@ -10,6 +10,7 @@
 #include <boost/math/special_functions/gamma.hpp>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "stats/types.h"
 
@@ -214,7 +215,48 @@ double FSf(double f, double df1, double df2) {
   return bm::ibeta(0.5 * df2, 0.5 * df1, df2 / (df2 + df1 * f), kPolicy);
 }
 
-double BetaPdf(double x, double a, double b) { return bm::ibeta_derivative(a, b, x, kPolicy); }
+namespace {
+
+// From here on densities and the incomplete gamma function are taken about their peak: the usual
+// forms lose log10(parameter) digits and their series need sqrt(parameter) terms.
+constexpr double kLarge = 1e7;
+
+// u - log(1 + u), accurate near 0 too.
+double LogGap(double u) {
+  if (std::abs(u) > 0.05) return u - std::log1p(u);
+  double sum = 0, power = u;
+  for (int k = 2; k <= 14; ++k) {
+    power *= -u;
+    sum -= power / k;
+  }
+  return sum;
+}
+
+// log of Gamma(a) over Stirling's sqrt(2 pi / a) (a / e)^a, for large a.
+double StirlingError(double a) { return 1 / (12 * a) - 1 / (360 * a * a * a); }
+
+// Incomplete gamma ratios for large a (Temme 1979): half an error function and one correction, the
+// next being 1 / a smaller. `upper` for Q.
+double LargeGammaRatio(double a, double x, bool upper) {
+  const double u = (x - a) / a, half_square = LogGap(u);
+  const double eta = std::copysign(std::sqrt(2 * half_square), u);
+  const double c0 =
+      std::abs(eta) < 1e-3 ? -1.0 / 3 + eta / 12 - eta * eta * 2 / 135 : 1 / u - 1 / eta;
+  const double correction = std::exp(-a * half_square) / std::sqrt(2 * std::numbers::pi * a) * c0;
+  const double z = eta * std::sqrt(a);
+  return std::clamp(upper ? NormalSf(z) + correction : NormalCdf(z) - correction, 0.0, 1.0);
+}
+
+}  // namespace
+
+double BetaPdf(double x, double a, double b) {
+  if (std::min(a, b) < kLarge) return bm::ibeta_derivative(a, b, x, kPolicy);
+  if (!(x > 0 && x < 1)) return 0.0;
+  const double n = a + b, p = a / n, q = b / n;
+  const double gap = a * LogGap((x - p) / p) + b * LogGap((p - x) / q);
+  const double stirling = StirlingError(n) - StirlingError(a) - StirlingError(b);
+  return std::sqrt(a / n * b / (2 * std::numbers::pi)) * std::exp(stirling - gap) / (x * (1 - x));
+}
 
 double BetaCdf(double x, double a, double b) {
   if (x <= 0) return 0.0;
@@ -246,11 +288,18 @@ double LogBeta(double a, double b) {
 double LogGamma(double x) { return std::lgamma(x); }
 
 double GammaPdf(double x, double shape, double rate) {
-  return rate * bm::gamma_p_derivative(shape, rate * x, kPolicy);
+  if (shape < kLarge) return rate * bm::gamma_p_derivative(shape, rate * x, kPolicy);
+  if (!(x > 0)) return 0.0;
+  const double gap = shape * LogGap((rate * x - shape) / shape) + StirlingError(shape);
+  return std::sqrt(shape / (2 * std::numbers::pi)) * std::exp(-gap) / x;
 }
 
-double RegularisedGammaP(double a, double x) { return bm::gamma_p(a, x, kPolicy); }
-double RegularisedGammaQ(double a, double x) { return bm::gamma_q(a, x, kPolicy); }
+double RegularisedGammaP(double a, double x) {
+  return a < kLarge ? bm::gamma_p(a, x, kPolicy) : LargeGammaRatio(a, x, false);
+}
+double RegularisedGammaQ(double a, double x) {
+  return a < kLarge ? bm::gamma_q(a, x, kPolicy) : LargeGammaRatio(a, x, true);
+}
 
 double GammaQuantile(double p, double shape, double rate) {
   return bm::gamma_p_inv(shape, p, kPolicy) / rate;

@@ -8,11 +8,14 @@
 #include <random>
 #include <vector>
 
+#include "stats/always_valid.h"
+#include "stats/bayes.h"
 #include "stats/cluster.h"
 #include "stats/coupon.h"
 #include "stats/distributions.h"
 #include "stats/factorial.h"
 #include "stats/heterogeneity.h"
+#include "stats/lift.h"
 #include "stats/lin.h"
 #include "stats/means.h"
 #include "stats/novelty.h"
@@ -276,6 +279,113 @@ TEST(SliceProperty, SlicesAddUpToTheWhole) {
       EXPECT_LE(e.shrunk_sd, e.se * (1 + 1e-9));
       EXPECT_LE(std::abs(e.shrunk - r.common), std::abs(e.diff - r.common) * (1 + 1e-9) + 1e-12);
     }
+  }
+}
+
+TEST(QuantileSequenceProperty, CoversAtEveryLookTogether) {
+  Rng random(11);
+  const double truth = 0.8;  // the 0.8 quantile of uniform values
+  int missed = 0;
+  for (int run = 0; run < 300; ++run) {
+    std::vector<double> values;
+    bool covered = true;
+    while (values.size() < 300) {
+      for (int i = 0; i < 20; ++i) values.push_back(Uniform(random, 0, 1));
+      std::vector<double> sorted(values);
+      std::sort(sorted.begin(), sorted.end());
+      covered = covered && QuantileSequence(sorted, 0.8, 150, 0.1).Contains(truth);
+    }
+    missed += !covered;
+    std::sort(values.begin(), values.end());
+    const Interval last = QuantileSequence(values, 0.8, 150, 0.1);
+    EXPECT_LT(last.Width(), 0.25);
+  }
+  EXPECT_LE(missed, 47);  // exact 99.9% binomial bound of 300 at 0.1
+  EXPECT_GT(missed, 0);
+  const std::vector<double> few = {1, 2, 3};
+  EXPECT_EQ(QuantileSequence(few, 0.5, 100, 0.05).lo, -kInfinity);
+}
+
+TEST(LargeCountProperty, DensitiesAndTailsGoOnWhereTheUsualFormsEnd) {
+  // Either side of the switch at 10^7 the figures are one function.
+  for (const double z : {-5.0, -2.0, -0.01, 0.0, 0.5, 3.0, 5.0}) {
+    const double below = 9999999.9, above = 10000000.1;
+    const auto at = [z](double a) { return a + z * std::sqrt(a); };
+    EXPECT_NEAR(GammaPdf(at(above), above, 1) / GammaPdf(at(below), below, 1), 1, 1e-6);
+    EXPECT_NEAR(RegularisedGammaP(above, at(above)), RegularisedGammaP(below, at(below)), 1e-9);
+    EXPECT_NEAR(RegularisedGammaQ(above, at(above)), RegularisedGammaQ(below, at(below)), 1e-9);
+    const double p = 0.3 + z * 1e-4;
+    EXPECT_NEAR(BetaPdf(p, 10000000.0001, 23333333) / BetaPdf(p, 9999999.9999, 23333333), 1, 1e-6);
+  }
+  // 10^12 events in an arm: the normal limit, and the two sides add up.
+  const PairComparison gamma =
+      ComparePair(GammaPosterior(1e12, 1e6), GammaPosterior(1e12 + 1e6, 1e6));
+  EXPECT_NEAR(gamma.prob_b_greater, NormalCdf(std::sqrt(0.5)), 1e-6);
+  EXPECT_NEAR(gamma.prob_b_greater + gamma.prob_a_greater, 1, 1e-9);
+  const PairComparison beta =
+      ComparePair(BetaPosterior(1e11, 9e11), BetaPosterior(1e11 + 1e5, 9e11 - 1e5));
+  EXPECT_NEAR(beta.prob_b_greater, NormalCdf(1e5 / std::sqrt(2 * 9e10)), 2e-6);
+  EXPECT_NEAR(beta.prob_b_greater + beta.prob_a_greater, 1, 1e-6);
+}
+
+TEST(MetaProperty, OneEffectFarMoreExactThanTheRestIsNoTrouble) {
+  const std::vector<double> value = {0.02, 0.011, -0.004, 0.035}, se = {1e-12, 0.009, 0.007, 0.012};
+  std::vector<Estimate> effects;
+  double others = 0, q = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    effects.push_back({value[i], se[i] * se[i]});
+    if (i == 0) continue;
+    others += 1 / effects[i].variance;
+    q += (value[i] - value[0]) * (value[i] - value[0]) / effects[i].variance;
+  }
+  const MetaResult r = MetaAnalysis(effects);
+  EXPECT_NEAR(r.q, q, 1e-9 * q);
+  // sum w - sum w^2 / sum w tends to twice the others' weights.
+  EXPECT_NEAR(r.tau2_dl, (q - 3) / (2 * others), 1e-9);
+  EXPECT_NEAR(r.fixed, 0.02, 1e-12);
+  for (const double x : {r.random, r.random_se, r.tau2_reml, r.random_reml, r.random_reml_se}) {
+    EXPECT_TRUE(std::isfinite(x));
+  }
+}
+
+TEST(MonotoneProperty, MoreUnitsAndLooserAlphaNarrowEveryInterval) {
+  double welch = kInfinity, lift = kInfinity, cluster = kInfinity, coupon = kInfinity;
+  for (const std::int64_t k : {1, 4, 16, 64}) {
+    const Moments t = Moments::FromVariance(50 * k, 11, 9),
+                  c = Moments::FromVariance(60 * k, 10, 8);
+    double tighter = kInfinity;
+    for (const double alpha : {0.001, 0.01, 0.05, 0.2}) {
+      const double width = Welch(t, c, alpha).interval.Width();
+      EXPECT_LT(width, tighter);
+      tighter = width;
+    }
+    const WelchResult w = Welch(t, c, 0.05);
+    EXPECT_LT(w.interval.Width(), welch);
+    welch = w.interval.Width();
+    const LiftResult l =
+        RelativeLift({t.mean, t.VarianceOfMean()}, {c.mean, c.VarianceOfMean()}, 0.05);
+    EXPECT_LT(l.fieller.hi - l.fieller.lo, lift);
+    lift = l.fieller.hi - l.fieller.lo;
+    std::vector<ClusterRow> rows_t, rows_c;
+    for (std::int64_t g = 0; g < 6 * k; ++g) {
+      const double size = 2 + static_cast<double>(g % 3), noise = g % 2 == 0 ? 1 : -1;
+      rows_t.push_back({size, size * (5 + noise)});
+      rows_c.push_back({size, size * (4 + noise)});
+    }
+    const ClusterResult r = ClusterDifference(rows_t, rows_c, 0.05);
+    EXPECT_LT(r.interval.Width(), cluster);
+    cluster = r.interval.Width();
+    const auto arm = [&](double buyers, double cost) {
+      Gram g(4);
+      const double yes[] = {1, 10 - cost, cost, cost > 0 ? 1.0 : 0.0}, no[] = {0, 0, 0, 0};
+      g.AddRepeated(yes, static_cast<std::int64_t>(buyers) * k);
+      g.AddRepeated(no, static_cast<std::int64_t>(200 - buyers) * k);
+      return g;
+    };
+    const FiellerSet s = AnalyseCoupon(arm(90, 3), arm(50, 0), {}, 0.05).cost_per_order.set;
+    ASSERT_EQ(s.shape, FiellerSet::Shape::kBounded);
+    EXPECT_LT(s.hi - s.lo, coupon);
+    coupon = s.hi - s.lo;
   }
 }
 

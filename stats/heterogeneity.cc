@@ -64,23 +64,37 @@ Estimate RandomEffectsMean(std::span<const Estimate> effects, double tau2) {
   return {weighted / sum, 1 / sum};
 }
 
+namespace {
+
+// sum w - sum w^2 / sum w, as the sum of w_i (the others' weights) / sum w: the plain form cancels
+// to nothing where one effect is far more exact than the rest.
+double SpreadWeight(std::span<const Estimate> effects) {
+  std::vector<double> after(effects.size() + 1, 0.0);
+  for (std::size_t i = effects.size(); i-- > 0;) after[i] = after[i + 1] + 1 / effects[i].variance;
+  double before = 0, sum = 0;
+  for (std::size_t i = 0; i < effects.size(); ++i) {
+    const double w = 1 / effects[i].variance;
+    sum += w / after[0] * (before + after[i + 1]);
+    before += w;
+  }
+  return sum;
+}
+
+}  // namespace
+
 MetaResult MetaAnalysis(std::span<const Estimate> effects) {
   MetaResult r;
   const Estimate fixed = RandomEffectsMean(effects, 0);
   r.fixed = fixed.value;
   r.fixed_se = std::sqrt(fixed.variance);
   r.df = static_cast<double>(effects.size()) - 1;
-  double w1 = 0, w2 = 0;
   for (const Estimate& e : effects) {
-    const double w = 1 / e.variance;
-    w1 += w;
-    w2 += w * w;
-    r.q += w * (e.value - fixed.value) * (e.value - fixed.value);
+    r.q += (e.value - fixed.value) / e.variance * (e.value - fixed.value);
   }
   if (r.df >= 1) {
     r.p_q = ChiSquareSf(r.q, r.df);
     r.i2 = r.q > 0 ? std::max(0.0, (r.q - r.df) / r.q) : 0.0;
-    r.tau2_dl = std::max(0.0, (r.q - r.df) / (w1 - w2 / w1));
+    r.tau2_dl = std::max(0.0, (r.q - r.df) / SpreadWeight(effects));
   }
   const Estimate random = RandomEffectsMean(effects, r.tau2_dl);
   r.random = random.value;
