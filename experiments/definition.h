@@ -27,7 +27,7 @@ struct Position {
 };
 
 // Where the fields of one definition were written, by path ("unit", "layer.range", "schedule.end",
-// "analysis.slices[0]"). Empty for definitions made in memory.
+// "analysis.dimensions[0]"). Empty for definitions made in memory.
 using FieldPositions = std::map<std::string, Position, std::less<>>;
 
 using Scalar = std::variant<bool, int64_t, double, std::string>;
@@ -333,7 +333,17 @@ struct AnalysisDefinition {
   std::string channel_metric;
   std::string channel_attribute;
   double srm_alpha = 0.001;
+  bool by_day = true;                 // Effect of the first primary metric by day since exposure.
+  std::vector<std::string> overlaps;  // Other experiments, to test for interaction with.
   double alpha_look = 0.01;  // Spent on looking before the planned end; alpha / 5 unless said.
+};
+
+// What a subsidy bought. Keys of metrics: `profit` after every cost, the subsidy's included; what
+// the subsidy cost; orders.
+struct Economics {
+  std::string profit;
+  std::string cost;
+  std::string orders;
 };
 
 enum class DecisionAction { kShip, kStop, kKeepRunning, kAskOwner };
@@ -394,6 +404,7 @@ struct ExperimentDefinition {
   std::vector<MetricUse> primary;
   std::vector<MetricUse> secondary;
   std::vector<MetricUse> guardrails;
+  std::optional<Economics> economics;
   std::string funnel;  // A metric of kind funnel drawn in the report; "" = none.
   AnalysisDefinition analysis;
   DecisionRule decision;

@@ -206,6 +206,11 @@ std::vector<std::string> UsedMetrics(const ExperimentDefinition& experiment) {
     for (const MetricUse& use : *uses) add(use.metric);
   }
   add(experiment.funnel);
+  if (experiment.economics) {
+    add(experiment.economics->profit);
+    add(experiment.economics->cost);
+    add(experiment.economics->orders);
+  }
   return keys;
 }
 
@@ -217,7 +222,7 @@ std::vector<std::string> ChangedAnalysis(const ExperimentDefinition& a,
   };
   const auto analysis = [](const AnalysisDefinition& d) {
     return std::tie(d.alpha, d.correction, d.cuped, d.dimensions, d.srm_alpha, d.alpha_look,
-                    d.channel_metric, d.channel_attribute);
+                    d.channel_metric, d.channel_attribute, d.by_day, d.overlaps);
   };
   const auto decision = [](const DecisionRule& d) {
     return std::tie(d.min_lift, d.planned_duration_ms, d.power, d.require_guardrails);
@@ -230,6 +235,12 @@ std::vector<std::string> ChangedAnalysis(const ExperimentDefinition& a,
   check("secondary", SameUses(a.secondary, b.secondary));
   check("guardrails", SameUses(a.guardrails, b.guardrails));
   check("funnel", a.funnel == b.funnel);
+  const auto economics = [](const ExperimentDefinition& e) {
+    const Economics none;
+    const Economics& d = e.economics ? *e.economics : none;
+    return std::tuple{d.profit, d.cost, d.orders};
+  };
+  check("economics", economics(a) == economics(b));
   check("analysis", analysis(a.analysis) == analysis(b.analysis));
   check("decision", decision(a.decision) == decision(b.decision));
   return changed;

@@ -221,6 +221,16 @@ std::string MaturityText(const MetricDefinition& metric) {
   return "a unit counts once its " + FormatDuration(wait_ms) + " have passed";
 }
 
+std::string BlockText(const Switchback& rule) {
+  std::string out = "randomised and compared by blocks of " + FormatDuration(rule.block_ms);
+  if (!rule.region_attribute.empty()) out += " for each " + Ticked(rule.region_attribute);
+  out += ", a unit in that of its first exposure";
+  if (rule.washout_ms > 0) {
+    out += ", exposures in a block's first " + FormatDuration(rule.washout_ms) + " left out";
+  }
+  return out;
+}
+
 std::string CapText(const MetricDefinition& metric) {
   if (!metric.cap) return "";
   if (metric.cap->value) return "values capped at " + FormatDouble(*metric.cap->value);
@@ -243,7 +253,6 @@ std::string Estimand(const Project& project, const MetricDefinition& metric,
                      const ExperimentDefinition& experiment) {
   std::string units =
       experiment.unit.empty() ? std::string("units") : "units of " + Ticked(experiment.unit);
-  if (experiment.switchback) units = "blocks of time";
   const bool is_unit_rows = experiment.data && !experiment.data->per_event;
 
   std::string out = Quantity(project, metric, is_unit_rows ? "rows" : units);
@@ -255,6 +264,10 @@ std::string Estimand(const Project& project, const MetricDefinition& metric,
        {Dates(experiment), is_unit_rows ? "" : MaturityText(metric), CapText(metric)}) {
     if (!part.empty()) parts.push_back(std::move(part));
   }
+  if (!experiment.cluster.empty()) {
+    parts.push_back("randomised and compared by cluster of " + Ticked(experiment.cluster));
+  }
+  if (experiment.switchback) parts.push_back(BlockText(*experiment.switchback));
   if (!project.exclude_attribute.empty()) {
     parts.push_back("units with " + Ticked(project.exclude_attribute) + " excluded");
   }

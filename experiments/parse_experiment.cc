@@ -10,10 +10,10 @@ namespace fulcrum::experiments {
 namespace {
 
 const std::vector<std::string> kExperimentKeys = {
-    "experiment", "title",    "hypothesis", "owner",    "status",   "salt",      "hash",
-    "unit",       "cluster",  "layer",      "audience", "variants", "schedule",  "ramp",
-    "overrides",  "sticky",   "switchback", "enrol",    "primary",  "secondary", "guardrails",
-    "funnel",     "analysis", "decision",   "currency"};
+    "experiment", "title",   "hypothesis", "owner",    "status",   "salt",      "hash",
+    "unit",       "cluster", "layer",      "audience", "variants", "schedule",  "ramp",
+    "overrides",  "sticky",  "switchback", "enrol",    "primary",  "secondary", "guardrails",
+    "economics",  "funnel",  "analysis",   "decision", "currency"};
 
 void ParseVariant(const Source& source, const YamlEntry& entry, ExperimentDefinition* experiment,
                   std::optional<ValueType>* type) {
@@ -289,7 +289,7 @@ void ParseAnalysis(const Fields& fields, ExperimentDefinition* experiment) {
   AnalysisDefinition& out = experiment->analysis;
   const Fields inner(source, *node, "`analysis`",
                      {"alpha", "correction", "cuped", "dimensions", "slices", "srm_alpha",
-                      "alpha_look", "channels"},
+                      "alpha_look", "channels", "by_day", "overlaps"},
                      &experiment->fields, "analysis.");
   inner.Fraction("alpha", &out.alpha);
   inner.Fraction("srm_alpha", &out.srm_alpha);
@@ -297,6 +297,8 @@ void ParseAnalysis(const Fields& fields, ExperimentDefinition* experiment) {
   out.alpha_look = out.alpha / 5;
   inner.Fraction("alpha_look", &out.alpha_look);
   inner.Bool("cuped", &out.cuped);
+  inner.Bool("by_day", &out.by_day);
+  inner.Texts("overlaps", &out.overlaps);
   inner.Choice<Correction>("correction",
                            {{"none", Correction::kNone},
                             {"bonferroni", Correction::kBonferroni},
@@ -313,6 +315,23 @@ void ParseAnalysis(const Fields& fields, ExperimentDefinition* experiment) {
   margin.Text("metric", &out.channel_metric);
   out.channel_attribute = "channel";
   margin.Name("attribute", &out.channel_attribute);
+}
+
+void ParseEconomics(const Fields& fields, ExperimentDefinition* experiment) {
+  const YamlNode* node = fields.Get("economics");
+  if (node == nullptr) return;
+  const Fields inner(fields.source(), *node, "`economics`", {"profit", "cost", "orders"},
+                     &experiment->fields, "economics.");
+  if (!inner.is_map()) return;
+  Economics out;
+  for (const auto& [key, to, what] :
+       {std::tuple{"profit", &out.profit, "the metric of profit after every cost"},
+        std::tuple{"cost", &out.cost, "the metric of what the subsidy cost"},
+        std::tuple{"orders", &out.orders, "the metric of orders"}}) {
+    if (inner.Require(key, what) == nullptr) return;
+    inner.Text(key, to);
+  }
+  experiment->economics = out;
 }
 
 void ParseDecision(const Fields& fields, ExperimentDefinition* experiment) {
@@ -367,6 +386,7 @@ ExperimentDefinition ParseBody(const Fields& fields, const Project& project) {
   ParseRamp(fields, &out);
   ParseOverrides(fields, project, &out);
   ParseSwitchback(fields, &out);
+  ParseEconomics(fields, &out);
   ParseEnrol(fields, &out);
   ParseMetricUses(fields, "primary", false, &out.primary);
   ParseMetricUses(fields, "secondary", false, &out.secondary);

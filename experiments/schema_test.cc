@@ -137,7 +137,10 @@ TEST(SchemaTest, TheDocumentedDefinitionsLoad) {
 
 // Rules about one value or one map; those about names declared elsewhere, positions in time and
 // sums are beyond a schema.
-const char* const kBeyond[] = {"unknown metric",
+const char* const kBeyond[] = {"is the chance of seeing",
+                               "is added up over units",
+                               "cannot overlap with itself",
+                               "unknown metric",
                                "unknown stage",
                                "unknown unit",
                                "unknown layer",

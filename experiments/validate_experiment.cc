@@ -132,6 +132,45 @@ void CheckMetricUses(const Checker& checker, const ExperimentDefinition& experim
   }
 }
 
+void CheckEconomics(const Checker& checker, const ExperimentDefinition& experiment) {
+  if (!experiment.economics) return;
+  std::vector<std::string> keys;
+  for (const MetricDefinition& metric : checker.project().metrics) keys.push_back(metric.key);
+  const auto check = [&](const std::string& field, const std::string& key, bool money) {
+    const Position& at = At(experiment.fields, "economics." + field, experiment.pos);
+    const MetricDefinition* metric = checker.definitions().FindMetric(key);
+    if (metric == nullptr) {
+      if (checker.read().all_metrics) checker.Unknown(at, "metric", key, keys);
+      return;
+    }
+    const bool sum = metric->kind == MetricKind::kMean || metric->kind == MetricKind::kCount;
+    if (sum || (!money && metric->kind == MetricKind::kProportion)) return;
+    checker.Error(at, "`" + field +
+                          "` of `economics` is added up over units: name a metric of kind " +
+                          (money ? "`mean` or `count`" : "`count`, `mean` or `proportion`"));
+  };
+  check("profit", experiment.economics->profit, true);
+  check("cost", experiment.economics->cost, true);
+  check("orders", experiment.economics->orders, false);
+}
+
+void CheckOverlaps(const Checker& checker, const ExperimentDefinition& experiment) {
+  for (const std::string& key : experiment.analysis.overlaps) {
+    const Position& at = At(experiment.fields, "analysis.overlaps", experiment.pos);
+    const ExperimentDefinition* other = checker.definitions().FindExperiment(key);
+    if (other == nullptr) {
+      std::vector<std::string> keys;
+      for (const auto& each : checker.definitions().experiments) keys.push_back(each.key);
+      checker.Unknown(at, "experiment", key, keys);
+    } else if (other->key == experiment.key) {
+      checker.Error(at, "`" + key + "` cannot overlap with itself: name another experiment");
+    } else if (other->unit != experiment.unit) {
+      checker.Error(at, "`" + key + "` has units of `" + other->unit + "`, this experiment of `" +
+                            experiment.unit + "`: only experiments of one unit can be crossed");
+    }
+  }
+}
+
 void CheckAttributeRef(const Checker& checker, const ExperimentDefinition& experiment,
                        const std::string& field, const std::string& key) {
   if (key.empty() || checker.FindAttribute(key) != nullptr) return;
@@ -283,6 +322,8 @@ void Checker::CheckExperiment(const ExperimentDefinition& experiment) const {
     CheckEventName(At(experiment.fields, "enrol.event", experiment.pos), experiment.enrol_event);
   }
   CheckMetricUses(*this, experiment);
+  CheckEconomics(*this, experiment);
+  CheckOverlaps(*this, experiment);
   CheckAnalysis(*this, experiment);
   CheckData(*this, experiment);
 }

@@ -11,12 +11,15 @@
 #include "experiments/estimand.h"
 #include "report/channels.h"
 #include "report/columns.h"
+#include "report/days.h"
+#include "report/economics.h"
 #include "report/effect.h"
 #include "report/family.h"
 #include "report/funnel.h"
 #include "report/health.h"
 #include "report/metric_slices.h"
 #include "report/order_effects.h"
+#include "report/overlap.h"
 #include "report/power.h"
 #include "report/sample.h"
 #include "report/slices.h"
@@ -80,7 +83,9 @@ void Analysis::Describe() {
   info.owner = experiment_.owner;
   info.status = experiment_.status;
   info.unit = plan_.population.unit_kind;
-  info.cluster = experiment_.cluster;
+  info.cluster = plan_.population.cluster_attribute;
+  info.block_ms = plan_.population.block_ms;
+  info.washout_ms = plan_.population.washout_ms;
   info.definition_hash = experiment_.content_hash;
   info.started_hash = options_.started_hash;
   info.definition_changed =
@@ -263,13 +268,19 @@ void Analysis::Guardrails() {
 }
 
 void Analysis::Slices() {
+  const std::vector<std::vector<SliceValue>> samples = GatherSlices(plan_, result_, phases_);
   for (const MetricResult& metric : metrics_) {
+    // Slices of a few clusters would be of one or two.
+    if (!metric.pivots.empty() && metric.pivots.front() &&
+        metric.pivots.front()->pair == DualPair::kRandomisation) {
+      continue;
+    }
     if (metric.report.role != Role::kPrimary || metric.report.kind == MetricKind::kQuantile ||
         metric.report.kind == MetricKind::kTimeTo) {
       continue;
     }
     const MetricDefinition* definition = definitions_.FindMetric(metric.report.key);
-    auto slices = EstimateSlices(experiment_, *definition, plan_, result_, phases_, metric);
+    auto slices = EstimateSlices(experiment_, *definition, plan_, samples, metric);
     for (SliceReport& slice : slices) report_.slices.push_back(std::move(slice));
   }
   for (const MetricResult& metric : metrics_) {
@@ -277,7 +288,7 @@ void Analysis::Slices() {
     auto slices = EstimateMetricSlices(experiment_, *definition, plan_, sample_);
     for (SliceReport& slice : slices) report_.slices.push_back(std::move(slice));
   }
-  report_.channels = EstimateChannels(definitions_, experiment_, plan_, result_, phases_);
+  report_.channels = EstimateChannels(definitions_, experiment_, plan_, result_, samples);
 }
 
 Report Analysis::Run() {
@@ -300,6 +311,14 @@ Report Analysis::Run() {
     report_.funnels.push_back(std::move(out));
   }
   Slices();
+  if (!experiment_.primary.empty()) {
+    report_.days = EstimateDays(experiment_.primary.front().metric, plan_, sample_,
+                                experiment_.analysis.alpha);
+  }
+  report_.overlaps = EstimateOverlaps(definitions_, experiment_, plan_, result_, sample_);
+  if (experiment_.economics) {
+    report_.economics = EstimateEconomics(definitions_, experiment_, plan_, sample_);
+  }
   for (MetricResult& metric : metrics_) report_.metrics.push_back(std::move(metric.report));
   report_.verdict = Decide(experiment_, report_, timing_);
   return std::move(report_);

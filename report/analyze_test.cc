@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "report/json.h"
 #include "report/plan.h"
+#include "report/sample.h"
 #include "report/sample_reports.h"
 #include "stats/distributions.h"
 
@@ -284,6 +285,58 @@ TEST(Analyze, UsesThePastToNarrowAnInterval) {
   EXPECT_THAT(c.adjusted->covariates, testing::ElementsAre("revenue before", "seen before"));
   EXPECT_DOUBLE_EQ(*c.estimate, c.adjusted->diff);
   EXPECT_NE(*c.diff, c.adjusted->diff);
+}
+
+// Another metric's past tells more of the revenue than its own: it is borrowed, and only shrinks
+// the error, never moves the estimate on average.
+TEST(Analyze, BorrowsFromThePastOfEveryMetric) {
+  Definitions definitions = ShopDefinitions();
+  auto& metrics = definitions.project.metrics;
+  auto browsing = metrics[1];  // revenue
+  browsing.key = "browsing";
+  metrics.push_back(browsing);
+  auto& experiment = definitions.experiments.front();
+  experiment.secondary = {{"revenue", {}, {}}, {"browsing", {}, {}}};
+  experiment.guardrails.clear();
+  experiment.funnel.clear();
+  experiment.analysis.dimensions.clear();
+  experiment.analysis.by_day = false;
+  const store::Plan plan = ShopPlan(definitions);
+  const auto own = FindColumn(plan, "revenue/before");
+  const auto other = FindColumn(plan, "browsing/before");
+  ASSERT_TRUE(own && other);
+  EXPECT_EQ(own->group, other->group);
+  store::PlanResult result;
+  Dice dice(5);
+  for (int arm = 0; arm < 2; ++arm) {
+    store::Cell cell;
+    cell.arm = arm;
+    cell.group = own->group;
+    cell.gram = stats::Gram(plan.groups[own->group].columns.size());
+    for (int i = 0; i < 4000; ++i) {
+      const double habit = dice.Normal();
+      std::vector<double> row;
+      for (const int c : plan.groups[own->group].columns) {
+        const std::string& name = plan.columns[c].name;
+        double value = dice.Chance(0.3) ? 1 : 0;
+        if (name == "revenue") value = 3 + habit + 0.5 * dice.Normal() + (arm == 1 ? 0.1 : 0);
+        if (name == "browsing") value = 3 + dice.Normal();
+        if (name == "revenue/before") value = 0.3 * habit + dice.Normal();
+        if (name == "browsing/before") value = habit + 0.3 * dice.Normal();
+        row.push_back(value);
+      }
+      cell.gram.Add(row);
+    }
+    result.cells.push_back(std::move(cell));
+  }
+  result.health.arms.resize(2);
+  const Report report = Analyze(definitions, experiment, plan, result);
+  const Comparison& c = report.FindMetric("revenue")->comparisons.front();
+  ASSERT_TRUE(c.adjusted);
+  EXPECT_THAT(c.adjusted->covariates,
+              testing::ElementsAre("revenue before", "seen before", "browsing before"));
+  EXPECT_GT(c.adjusted->variance_reduction, 0.6);  // Its own past alone: below 0.1.
+  EXPECT_NEAR(c.adjusted->diff, 0.1, 4 * c.adjusted->se);
 }
 
 TEST(Analyze, FunnelStepsAddUpToTheWhole) {

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -22,12 +22,12 @@ class Channels {
  public:
   Channels(const Definitions& definitions, const ExperimentDefinition& experiment,
            const store::Plan& plan, const store::PlanResult& result,
-           std::span<const PhaseShares> phases)
+           std::span<const std::vector<SliceValue>> slices)
       : definitions_(definitions),
         experiment_(experiment),
         plan_(plan),
         result_(result),
-        phases_(phases) {}
+        slices_(slices) {}
 
   std::optional<ChannelReport> Run();
 
@@ -39,7 +39,7 @@ class Channels {
     std::vector<double> n, mean, variance;  // Per arm; variance of the mean.
   };
 
-  Part PartOf(const std::string& value, const ColumnRef& column) const;
+  Part PartOf(const SliceValue& value, const ColumnRef& column) const;
   double CostOf(const std::string& channel) const;
   ChannelRow Row(const std::vector<const Part*>& parts) const;
 
@@ -47,16 +47,14 @@ class Channels {
   const ExperimentDefinition& experiment_;
   const store::Plan& plan_;
   const store::PlanResult& result_;
-  std::span<const PhaseShares> phases_;
+  std::span<const std::vector<SliceValue>> slices_;
   int slice_ = -1;
 };
 
-Channels::Part Channels::PartOf(const std::string& value, const ColumnRef& column) const {
+Channels::Part Channels::PartOf(const SliceValue& value, const ColumnRef& column) const {
   Part part;
-  part.value = value;
-  const Sample sample = Gather(plan_, result_, phases_, slice_, value);
-  const GroupStats& group = sample.groups[static_cast<size_t>(column.group)];
-  const bool clustered = !plan_.population.cluster_attribute.empty();
+  part.value = value.value;
+  const GroupStats& group = value.sample.groups[static_cast<size_t>(column.group)];
   for (const ArmStats& arm : group.arms) {
     const auto rows = static_cast<double>(arm.gram.n());
     double n = rows, mean = 0, variance = 0;
@@ -64,12 +62,12 @@ Channels::Part Channels::PartOf(const std::string& value, const ColumnRef& colum
       std::vector<double> gradient(group.width, 0);
       mean = arm.mean[column.index];
       gradient[column.index] = 1;
-      if (clustered) {
-        const double units = arm.mean[group.width - 1];
+      if (group.size_column) {
+        const double units = arm.mean[*group.size_column];
         n = rows * units;
         mean /= units;
         gradient[column.index] = 1 / units;
-        gradient[group.width - 1] = -mean / units;
+        gradient[*group.size_column] = -mean / units;
       }
       variance = arm.Covariance(gradient, gradient);
     } else {
@@ -136,9 +134,9 @@ std::optional<ChannelReport> Channels::Run() {
   }
   const auto column = FindColumn(plan_, analysis.channel_metric);
   if (slice_ < 0 || !column) return std::nullopt;
-  std::set<std::string> values;
-  for (const store::Cell& cell : result_.cells) {
-    if (cell.slice == slice_) values.insert(cell.slice_value);
+  std::map<std::string, const SliceValue*> values;
+  for (const SliceValue& value : slices_[static_cast<size_t>(slice_)]) {
+    values.emplace(value.value, &value);
   }
   if (values.empty()) return std::nullopt;
 
@@ -149,14 +147,14 @@ std::optional<ChannelReport> Channels::Run() {
   std::vector<Part> parts;
   std::vector<const Channel*> channels;  // As parts; nullptr: not declared.
   const auto add = [&](const std::string& value, const Channel* channel) {
-    parts.push_back(PartOf(value, *column));
+    parts.push_back(PartOf(*values.at(value), *column));
     channels.push_back(channel);
     values.erase(value);
   };
   for (const Channel& channel : definitions_.project.channels) {
     if (values.count(channel.key) > 0) add(channel.key, &channel);
   }
-  while (!values.empty()) add(std::string(*values.begin()), nullptr);
+  while (!values.empty()) add(std::string(values.begin()->first), nullptr);
   for (size_t i = 0; i < parts.size(); ++i) {
     ChannelRow row = Row({&parts[i]});
     row.key = parts[i].value;
@@ -193,8 +191,8 @@ std::optional<ChannelReport> EstimateChannels(const Definitions& definitions,
                                               const ExperimentDefinition& experiment,
                                               const store::Plan& plan,
                                               const store::PlanResult& result,
-                                              std::span<const PhaseShares> phases) {
-  return Channels(definitions, experiment, plan, result, phases).Run();
+                                              std::span<const std::vector<SliceValue>> slices) {
+  return Channels(definitions, experiment, plan, result, slices).Run();
 }
 
 }  // namespace fulcrum::report

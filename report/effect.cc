@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report/effect.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
+#include "report/cluster_effect.h"
 #include "report/columns.h"
 #include "report/score_ratio.h"
+#include "stats/cuped.h"
 #include "stats/distributions.h"
 #include "stats/lift.h"
 #include "stats/linear.h"
@@ -48,8 +51,7 @@ class ColumnEstimator {
   explicit ColumnEstimator(const EffectInput& input)
       : input_(input),
         key_(input.metric.key),
-        two_columns_(input.metric.kind == MetricKind::kRatio || input.metric.among.has_value()),
-        ratio_(two_columns_ || !input.experiment.cluster.empty()) {}
+        ratio_(input.metric.kind == MetricKind::kRatio || input.metric.among.has_value()) {}
 
   MetricResult Run();
 
@@ -58,6 +60,10 @@ class ColumnEstimator {
   stats::Moments MomentsOf(size_t arm) const { return Arm(arm).gram.moments(main_); }
   stats::Proportion ProportionOf(size_t arm) const;
   bool AsProportion() const;
+  bool clustered() const { return group_->size_column.has_value(); }
+  // The estimate is a ratio of two columns' means, the second being, with clusters, their sizes.
+  bool OverDenominator() const { return ratio_ || clustered(); }
+  ArmValue ClusterValueOf(size_t arm) const;
 
   ArmValue ValueOf(size_t arm) const;
   Status CountsStatus(size_t arm) const;
@@ -69,22 +75,23 @@ class ColumnEstimator {
   std::vector<double> Gradient(size_t arm) const;
   double PointOf(size_t arm) const;
   void FindCovariates();
+  void FindBorrowed();
   std::vector<double> Theta() const;
+  std::vector<double> RidgeTheta() const;
   void Linearise(size_t arm, Comparison* c, Pivot* pivot) const;
   void Adjust(size_t arm, Comparison* c, Pivot* pivot) const;
 
   const EffectInput& input_;
   const std::string& key_;
-  const bool two_columns_;  // A numerator and a denominator are planned.
-  // A numerator over a denominator: of a ratio, of a share of orders, or, where a row is a cluster,
-  // a sum over units over their number (a mean per unit, not per cluster).
-  const bool ratio_;
+  const bool ratio_;  // A numerator and a denominator are planned.
   const GroupStats* group_ = nullptr;
   int group_index_ = 0;
   size_t main_ = 0;         // The column, or the numerator.
   size_t denominator_ = 0;  // Where ratio_.
   std::vector<size_t> covariates_;
   std::vector<std::string> covariate_names_;
+  bool borrows_ = false;       // From other metrics' past too.
+  std::vector<double> theta_;  // Of all comparisons.
   MetricResult out_;
 };
 
@@ -94,9 +101,40 @@ stats::Proportion ColumnEstimator::ProportionOf(size_t arm) const {
   return {std::llround(events), gram.n()};
 }
 
-bool ColumnEstimator::AsProportion() const { return IsYesOrNo(input_.metric.kind) && !ratio_; }
+// A row that is a cluster holds many units: its yes-or-no sum is a mean like any other.
+bool ColumnEstimator::AsProportion() const {
+  return IsYesOrNo(input_.metric.kind) && !ratio_ && !clustered();
+}
+
+// Per unit, from sums over clusters.
+ArmValue ColumnEstimator::ClusterValueOf(size_t arm) const {
+  ArmValue value;
+  value.arm = input_.plan.population.arms[arm].key;
+  const stats::Gram& gram = Arm(arm).gram;
+  value.n_clusters = static_cast<double>(gram.n());
+  value.maturing = Arm(arm).maturing;
+  if (gram.n() == 0) return value;
+  const double size = gram.mean(*group_->size_column);
+  value.n = std::round(size * static_cast<double>(gram.n()));
+  if (!(size > 0)) return value;
+  value.mean = gram.mean(main_) / size;
+  if (IsYesOrNo(input_.metric.kind)) {
+    value.rate = value.mean;
+    value.x = std::round(*value.mean * value.n);
+  }
+  if (ratio_) {
+    value.mean_denominator = gram.mean(denominator_) / size;
+    if (gram.mean(denominator_) != 0) value.ratio = gram.mean(main_) / gram.mean(denominator_);
+    if (value.ratio && IsYesOrNo(input_.metric.kind)) {
+      value.rate = value.ratio;
+      value.x = std::round(gram.mean(main_) * static_cast<double>(gram.n()));
+    }
+  }
+  return value;
+}
 
 ArmValue ColumnEstimator::ValueOf(size_t arm) const {
+  if (clustered()) return ClusterValueOf(arm);
   ArmValue value;
   value.arm = input_.plan.population.arms[arm].key;
   const stats::Gram& gram = Arm(arm).gram;
@@ -110,10 +148,6 @@ ArmValue ColumnEstimator::ValueOf(size_t arm) const {
     value.x = static_cast<double>(p.events);
     value.rate = p.Rate();
   }
-  if (!input_.experiment.cluster.empty()) {
-    value.n_clusters = value.n;
-    value.n *= gram.mean(gram.width() - 1);
-  }
   if (ratio_) {
     value.mean_denominator = gram.mean(denominator_);
     if (gram.mean(denominator_) != 0) {
@@ -121,8 +155,6 @@ ArmValue ColumnEstimator::ValueOf(size_t arm) const {
       if (IsYesOrNo(input_.metric.kind)) {
         value.rate = value.ratio;
         value.x = std::round(gram.mean(main_) * static_cast<double>(gram.n()));
-      } else if (!two_columns_) {
-        value.mean = value.ratio;
       }
     }
     if (gram.n() >= 2) {
@@ -137,7 +169,9 @@ Status ColumnEstimator::CountsStatus(size_t arm) const {
   for (const size_t a : {size_t{0}, arm}) {
     if (Arm(a).gram.n() >= 2) continue;
     if (Arm(a).maturing > 0) return Status::kAllMaturing;
-    if (Arm(a).gram.n() == 1) return Status::kNotEnoughUnits;
+    if (Arm(a).gram.n() == 1) {
+      return clustered() ? Status::kNotEnoughClusters : Status::kNotEnoughUnits;
+    }
     return a == 0 ? Status::kNoControl : Status::kNoUnits;
   }
   return Status::kOk;
@@ -145,13 +179,13 @@ Status ColumnEstimator::CountsStatus(size_t arm) const {
 
 double ColumnEstimator::PointOf(size_t arm) const {
   const auto& mean = Arm(arm).mean;
-  return ratio_ ? mean[main_] / mean[denominator_] : mean[main_];
+  return OverDenominator() ? mean[main_] / mean[denominator_] : mean[main_];
 }
 
 // d PointOf / d mean.
 std::vector<double> ColumnEstimator::Gradient(size_t arm) const {
   std::vector<double> gradient(group_->width, 0);
-  if (!ratio_) {
+  if (!OverDenominator()) {
     gradient[main_] = 1;
     return gradient;
   }
@@ -243,32 +277,35 @@ void ColumnEstimator::CompareRatios(size_t arm, Comparison* c, Pivot* pivot) con
   pivot->log10_p = stats::LogTwoSidedNormalP(r.z) / std::numbers::ln10;
 }
 
-// A pivot whose test is z = estimate / se.
-void SetZ(double estimate, double se, DualPair pair, Pivot* pivot) {
+// A pivot whose test is t = estimate / se; z with infinite df.
+void SetT(double estimate, double se, double df, DualPair pair, Pivot* pivot) {
   pivot->pair = pair;
   pivot->estimate = estimate;
   pivot->se = se;
-  pivot->df = stats::kInfinity;
+  pivot->df = df;
   pivot->statistic = estimate / se;
-  pivot->p = stats::TwoSidedNormalP(pivot->statistic);
-  pivot->log10_p = stats::LogTwoSidedNormalP(pivot->statistic) / std::numbers::ln10;
+  pivot->p = stats::TwoSidedTP(pivot->statistic, df);
+  pivot->log10_p = stats::LogTwoSidedTP(pivot->statistic, df) / std::numbers::ln10;
 }
 
 // The linear form, and, where phases had different weights, the stratified estimate from it.
 void ColumnEstimator::Linearise(size_t arm, Comparison* c, Pivot* pivot) const {
   pivot->form = {group_index_, static_cast<int>(arm), Gradient(arm), Gradient(0)};
   for (double& g : pivot->form.control) g = -g;
-  if (!group_->stratified) return;
+  // A randomisation test redraws inside each phase already.
+  if (!group_->stratified || pivot->pair == DualPair::kRandomisation) return;
   const double se = std::sqrt(Covariance(input_.sample, pivot->form, pivot->form));
   if (!(se > 0)) {
     c->status = Status::kNoVariation;
     return;
   }
-  SetZ(PointOf(arm) - PointOf(0), se, DualPair::kStratifiedZ, pivot);
+  const double df = clustered() ? pivot->df : stats::kInfinity;
+  SetT(PointOf(arm) - PointOf(0), se, df, DualPair::kStratifiedZ, pivot);
 }
 
 void ColumnEstimator::FindCovariates() {
-  if (!input_.experiment.analysis.cuped) return;
+  // With clusters the errors are those of cluster sums, which this adjustment does not follow.
+  if (!input_.experiment.analysis.cuped || clustered()) return;
   const auto add = [&](const std::string& column, const std::string& name) {
     if (const auto ref = FindColumn(input_.plan, column, group_index_)) {
       covariates_.push_back(ref->index);
@@ -279,18 +316,59 @@ void ColumnEstimator::FindCovariates() {
     add(DataCovariateColumn(source), source);
   }
   if (input_.metric.covariate_window_ms <= 0) return;
-  if (two_columns_) {
+  if (ratio_) {
     add(PreColumn(NumeratorColumn(key_)), key_ + " numerator before");
     add(PreColumn(DenominatorColumn(key_)), key_ + " denominator before");
   } else {
     add(PreColumn(key_), key_ + " before");
   }
-  if (!covariates_.empty()) add(HasPreColumn(), "seen before");
+  if (covariates_.empty()) return;
+  add(HasPreColumn(), "seen before");
+  FindBorrowed();
+}
+
+// The past of the other metrics, where the plan has it.
+void ColumnEstimator::FindBorrowed() {
+  const auto& columns = input_.plan.groups[group_index_].columns;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    const store::Column& column = input_.plan.columns[columns[i]];
+    if (column.pre_ms <= 0) continue;
+    if (std::find(covariates_.begin(), covariates_.end(), i) != covariates_.end()) continue;
+    covariates_.push_back(i);
+    std::string name = column.name.substr(0, column.name.size() - kPreSuffix.size());
+    std::replace(name.begin(), name.end(), '/', ' ');
+    covariate_names_.push_back(name + " before");
+    borrows_ = true;
+  }
+}
+
+// Many covariates: shrunk, the penalty chosen on all arms together without their labels.
+std::vector<double> ColumnEstimator::RidgeTheta() const {
+  stats::Gram pooled;
+  for (const ArmStats& arm : group_->arms) pooled.Merge(arm.gram);
+  const size_t width = group_->width;
+  const size_t k = covariates_.size();
+  std::vector<double> rows((k + 1) * width, 0);
+  if (ratio_) {
+    const double den = pooled.mean(denominator_);
+    if (den == 0) return std::vector<double>(k, 0);
+    rows[main_] = 1 / den;
+    rows[denominator_] = -pooled.mean(main_) / (den * den);
+  } else {
+    rows[main_] = 1;
+  }
+  std::vector<size_t> at;
+  for (size_t i = 0; i < k; ++i) {
+    rows[(i + 1) * width + covariates_[i]] = 1;
+    at.push_back(i + 1);
+  }
+  return stats::EstimateRidgeTheta(pooled.Transform(rows), 0, at).theta;
 }
 
 // From the scatter within arms (and phases), all arms together: never looks at the effect. For a
 // ratio the outcome is each arm's linearised unit value.
 std::vector<double> ColumnEstimator::Theta() const {
+  if (borrows_) return RidgeTheta();
   const size_t k = covariates_.size();
   std::vector<double> sxx(k * k);
   std::vector<double> sxy(k, 0);
@@ -321,7 +399,7 @@ void ColumnEstimator::Adjust(size_t arm, Comparison* c, Pivot* pivot) const {
   const double plain_se = std::sqrt(Covariance(input_.sample, form, form));
   Adjusted adjusted;
   adjusted.covariates = covariate_names_;
-  adjusted.theta = Theta();
+  adjusted.theta = theta_;
   double shift = 0;
   for (size_t i = 0; i < covariates_.size(); ++i) {
     const size_t column = covariates_[i];
@@ -334,7 +412,7 @@ void ColumnEstimator::Adjust(size_t arm, Comparison* c, Pivot* pivot) const {
   // Covariates that explain everything leave rounding, not a standard error.
   if (!(adjusted.se > 1e-9 * plain_se)) return;
   pivot->form = std::move(form);
-  SetZ(adjusted.diff, adjusted.se, DualPair::kAdjustedZ, pivot);
+  SetT(adjusted.diff, adjusted.se, stats::kInfinity, DualPair::kAdjustedZ, pivot);
   adjusted.z = pivot->statistic;
   adjusted.p = pivot->p;
   const double half = stats::CriticalZ(input_.experiment.analysis.alpha) * adjusted.se;
@@ -351,7 +429,10 @@ void ColumnEstimator::Compare(size_t arm) {
   c.control = input_.plan.population.arms[0].key;
   c.status = CountsStatus(arm);
   if (c.status == Status::kOk) {
-    if (AsProportion()) {
+    if (clustered()) {
+      CompareClusters(*group_, arm, {main_, denominator_}, input_.experiment.analysis.alpha, &c,
+                      &pivot);
+    } else if (AsProportion()) {
       CompareProportions(arm, &c, &pivot);
     } else if (ratio_) {
       CompareRatios(arm, &c, &pivot);
@@ -366,8 +447,12 @@ void ColumnEstimator::Compare(size_t arm) {
     const ArmStats& control = Arm(0);
     pivot.units = static_cast<double>(control.gram.n() + Arm(arm).gram.n());
     pivot.base = PointOf(0);
-    pivot.base_variance = control.Covariance(base, base);
-    pivot.base_covariance = control.Covariance(pivot.form.control, base);
+    if (pivot.pair == DualPair::kClusterT || pivot.pair == DualPair::kRandomisation) {
+      pivot.base_covariance = -pivot.base_variance;  // The variance is CompareClusters'.
+    } else {
+      pivot.base_variance = control.Covariance(base, base);
+      pivot.base_covariance = control.Covariance(pivot.form.control, base);
+    }
   }
   out_.pivots.push_back(c.status == Status::kOk ? std::optional<Pivot>(std::move(pivot))
                                                 : std::nullopt);
@@ -375,19 +460,15 @@ void ColumnEstimator::Compare(size_t arm) {
 }
 
 MetricResult ColumnEstimator::Run() {
-  const auto main = FindColumn(input_.plan, two_columns_ ? NumeratorColumn(key_) : key_);
+  const auto main = FindColumn(input_.plan, ratio_ ? NumeratorColumn(key_) : key_);
   if (main) {
     auto den = main;
-    if (two_columns_) {
-      den = FindColumn(input_.plan, DenominatorColumn(key_), main->group);
-    } else if (ratio_) {
-      den->index = input_.plan.groups[main->group].columns.size();  // The number of units.
-    }
+    if (ratio_) den = FindColumn(input_.plan, DenominatorColumn(key_), main->group);
     group_index_ = main->group;
     main_ = main->index;
     if (den) {
-      denominator_ = den->index;
       group_ = &input_.sample.groups[group_index_];
+      denominator_ = !ratio_ && clustered() ? *group_->size_column : den->index;
     }
   }
   if (group_ == nullptr) {
@@ -395,6 +476,7 @@ MetricResult ColumnEstimator::Run() {
     return std::move(out_);
   }
   FindCovariates();
+  if (!covariates_.empty()) theta_ = Theta();
   for (size_t a = 0; a < group_->arms.size(); ++a) out_.report.arms.push_back(ValueOf(a));
   for (size_t a = 1; a < group_->arms.size(); ++a) Compare(a);
   // Nothing to compare at all: say the first arm's reason for the metric.
@@ -433,6 +515,7 @@ PivotInterval IntervalAt(const Pivot& pivot, double alpha) {
     }
     return out;
   }
+  if (pivot.pair == DualPair::kRandomisation) return RandomisationInterval(pivot, alpha);
   return IntervalFromQuantile(pivot, stats::CriticalT(alpha, pivot.df));
 }
 
@@ -459,7 +542,7 @@ std::optional<double> NonInferiorityP(const Pivot& pivot, double margin, Directi
   const double variance = pivot.se * pivot.se + margin * margin * pivot.base_variance +
                           2 * good * margin * sign * pivot.base_covariance;
   if (!(variance > 0)) return std::nullopt;
-  return stats::NormalSf(slack / std::sqrt(variance));
+  return stats::TSf(slack / std::sqrt(variance), pivot.df);
 }
 
 }  // namespace fulcrum::report

@@ -4,6 +4,7 @@
 // that any two effects have a covariance; and the pivot that the verdict rests on. Private.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "experiments/definition.h"
 #include "report/report.h"
 #include "report/sample.h"
+#include "stats/randomisation.h"
 #include "stats/types.h"
 #include "store/plan.h"
 
@@ -39,10 +41,12 @@ struct Pivot {
   double p = 1;
   double log10_p = 0;
   double statistic = 0;
-  double units = 0;  // In both arms: how far a sequence has come.
+  double units = 0;  // Rows in both arms: how far a sequence has come.
   // kScore.
   stats::Proportion treatment;
   stats::Proportion control;
+  // kRandomisation: what is drawn again at another level.
+  std::shared_ptr<const std::vector<stats::RandomisedRow>> rows;
   // For the lift and for margins: the control's value, its variance, covariance with `estimate`.
   double base = 0;
   double base_variance = 0;

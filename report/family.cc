@@ -148,6 +148,8 @@ std::vector<double> Correlation(const Sample& sample, std::span<const FamilyMemb
     out[i * m + i] = 1;
     for (size_t j = 0; j < i; ++j) {
       if (!(se[i] > 0) || !(se[j] > 0)) continue;
+      // No joint normal there; independence is the safe side (Sidak).
+      if (members[i].pivot->pair == DualPair::kRandomisation) continue;
       const double cov = Covariance(sample, members[i].pivot->form, members[j].pivot->form);
       out[i * m + j] = out[j * m + i] = std::clamp(cov / (se[i] * se[j]), -1.0, 1.0);
     }
@@ -182,7 +184,9 @@ void AddLooks(std::span<FamilyMember> members, double alpha_look, bool applies) 
     Comparison& c = *member.comparison;
     const Pivot& pivot = *member.pivot;
     if (applies) c.outcome = Outcome::kInsufficient;
-    if (member.moves || !(pivot.se > 0) || pivot.units < 2) continue;
+    if (member.moves) continue;
+    // With a few clusters there is no normal shape for a band to lean on: nothing is read early.
+    if (!(pivot.se > 0) || pivot.units < 2 || pivot.pair == DualPair::kRandomisation) continue;
     const double multiplier = stats::AsympCsMultiplier(pivot.units, rho, level);
     const PivotInterval band = IntervalFromQuantile(pivot, multiplier);
     c.p_look = std::min(1.0, m * stats::AsympCsP(pivot.estimate / pivot.se, pivot.units, rho));

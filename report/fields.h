@@ -35,6 +35,8 @@ void VisitFields(V& visit, Is<ExperimentInfo> auto& e) {
   visit("status", e.status, "As the definition says.");
   visit("unit", e.unit, "What is randomised and counted.");
   visit("cluster", e.cluster, "Attribute that names the cluster of analysis; empty: the unit.");
+  visit("block_ms", e.block_ms, "Switchback: length of a block; 0: not one.");
+  visit("washout_ms", e.washout_ms, "Switchback: left out at the start of each block.");
   visit("definition_hash", e.definition_hash, "Of the definition this report used.");
   visit("started_hash", e.started_hash, "Of the definition in force at the start, if known.");
   visit("definition_changed", e.definition_changed, "It changed after the start.");
@@ -82,6 +84,7 @@ void VisitFields(V& visit, Is<ArmInfo> auto& a) {
   visit("control", a.control, "What the others are compared with.");
   visit("weight", a.weight, "Configured share of units, 0 to 1.");
   visit("units", a.units, "Units first shown this arm.");
+  visit("clusters", a.clusters, "Clusters or blocks, where they are what was randomised.");
   visit("exposures", a.exposures, "Exposure rows, duplicates included.");
   visit("multi_arm_units", a.multi_arm_units, "Units also shown another arm later.");
   visit("burst_units", a.burst_units, "Of the excluded, those who did more than people do.");
@@ -300,6 +303,111 @@ void VisitFields(V& visit, Is<FunnelReport> auto& f) {
 }
 
 template <class V>
+void VisitFields(V& visit, Is<DayEffect> auto& d) {
+  visit("day", d.day, "Since exposure; 0: the first 24 hours.");
+  visit("control", d.control, "Mean per unit on that day.");
+  visit("treatment", d.treatment, "Mean per unit on that day.");
+  visit("diff", d.diff, "Treatment minus control.");
+  visit("se", d.se, "Its standard error.");
+  visit("lo", d.lo, "Simultaneous over the days.");
+  visit("hi", d.hi, "Simultaneous over the days.");
+}
+
+template <class V>
+void VisitFields(V& visit, Is<DaysReport> auto& d) {
+  visit("metric", d.metric, "The first primary metric.");
+  visit("arm", d.arm, "Treatment.");
+  visit("status", d.status, "Whether it could be estimated.");
+  visit("n_control", d.n_control, "Units that have lived through every day shown.");
+  visit("n_treatment", d.n_treatment, "Units that have lived through every day shown.");
+  visit("days", d.days, "Day by day.");
+  visit("slope", d.slope, "Change of the effect per day.");
+  visit("slope_se", d.slope_se, "Its standard error, from the days' joint covariance.");
+  visit("p_trend", d.p_trend, "That the slope is 0.");
+  visit("p_equal", d.p_equal, "That all days have one effect.");
+  visit("trend", d.trend, "fading: novelty; growing: learning.");
+}
+
+template <class V>
+void VisitFields(V& visit, Is<OverlapCell> auto& c) {
+  visit("arm", c.arm, "Treatment.");
+  visit("other_variant", c.other_variant, "Variant first shown in the other experiment.");
+  visit("n_control", c.n_control, "Units of the control with that variant.");
+  visit("n_treatment", c.n_treatment, "Units of the treatment with that variant.");
+  visit("diff", c.diff, "Effect among them.");
+  visit("se", c.se, "Its standard error.");
+  visit("interaction", c.interaction, "Effect less that with the other experiment's control.");
+  visit("interaction_se", c.interaction_se, "Its standard error.");
+  visit("lo", c.lo, "Simultaneous over all pairs.");
+  visit("hi", c.hi, "Simultaneous over all pairs.");
+  visit("p_adjusted", c.p_adjusted, "Over all pairs.");
+}
+
+template <class V>
+void VisitFields(V& visit, Is<OverlapReport> auto& o) {
+  visit("experiment", o.experiment, "The other experiment.");
+  visit("title", o.title, "Its title.");
+  visit("metric", o.metric, "The first primary metric.");
+  visit("status", o.status, "Whether it could be estimated.");
+  visit("units", o.units, "Units in both experiments.");
+  visit("chi2", o.chi2, "Wald statistic that nothing interacts.");
+  visit("df", o.df, "Its degrees of freedom.");
+  visit("p", o.p, "Its p.");
+  visit("p_adjusted", o.p_adjusted, "Holm over the other experiments.");
+  visit("interacts", o.interacts, "p_adjusted is below alpha.");
+  visit("cells", o.cells, "Each treatment with each variant of the other.");
+}
+
+template <class V>
+void VisitFields(V& visit, Is<EconomicsEffect> auto& e) {
+  visit("diff", e.diff, "Per exposed unit, treatment minus control.");
+  visit("se", e.se, "Welch.");
+  visit("lo", e.lo, "Interval at 1 - alpha.");
+  visit("hi", e.hi, "Interval at 1 - alpha.");
+  visit("p", e.p, "Two-sided.");
+}
+
+template <class V>
+void VisitFields(V& visit, Is<EconomicsRatio> auto& e) {
+  visit("value", e.value, "Ratio of the two effects.");
+  visit("set", e.set, "Shape of Fieller's set; complement: all outside (lo, hi).");
+  visit("lo", e.lo, "At 1 - alpha.");
+  visit("hi", e.hi, "At 1 - alpha.");
+}
+
+template <class V>
+void VisitFields(V& visit, Is<EconomicsShare> auto& e) {
+  visit("low", e.low, "Lower bound of the share.");
+  visit("high", e.high, "Upper bound of the share.");
+  visit("lo", e.lo, "Lower bound, widened for chance.");
+  visit("hi", e.hi, "Upper bound, widened for chance.");
+}
+
+template <class V>
+void VisitFields(V& visit, Is<EconomicsArm> auto& e) {
+  visit("arm", e.arm, "Treatment.");
+  visit("status", e.status, "Whether it could be estimated.");
+  visit("profit", e.profit, "Incremental profit.");
+  visit("cost", e.cost, "Incremental cost of the subsidy.");
+  visit("orders", e.orders, "Incremental orders.");
+  visit("return_on_cost", e.return_on_cost, "Incremental profit / incremental cost.");
+  visit("cost_per_order", e.cost_per_order, "Incremental cost / incremental orders.");
+  visit("subsidy_status", e.subsidy_status, "Whether the shares could be bounded.");
+  visit("subsidy_any", e.subsidy_any, "Of redeemers, would have bought anyway; no assumption.");
+  visit("subsidy_monotone", e.subsidy_monotone, "If a subsidy never stops an order.");
+  visit("subsidy_money", e.subsidy_money, "Of the money, if it never stops an order.");
+}
+
+template <class V>
+void VisitFields(V& visit, Is<EconomicsReport> auto& e) {
+  visit("profit", e.profit, "Metric of profit after every cost.");
+  visit("cost", e.cost, "Metric of what the subsidy cost.");
+  visit("orders", e.orders, "Metric of orders.");
+  visit("estimand", e.estimand, "Who, over what windows.");
+  visit("arms", e.arms, "Each treatment.");
+}
+
+template <class V>
 void VisitFields(V& visit, Is<SliceEffect> auto& s) {
   visit("value", s.value, "The slice.");
   visit("n_control", s.n_control, "Units of the control.");
@@ -312,6 +420,9 @@ void VisitFields(V& visit, Is<SliceEffect> auto& s) {
   visit("shrunk", s.shrunk, "Shrunk towards the common effect.");
   visit("shrunk_sd", s.shrunk_sd, "Posterior standard deviation.");
   visit("p_adjusted", s.p_adjusted, "Holm over the attribute's values.");
+  visit("share", s.share, "Mean of the slice's shares of the two arms.");
+  visit("contribution", s.contribution,
+        "share * plain difference; these and `mix` make the total.");
 }
 
 template <class V>
@@ -325,6 +436,9 @@ void VisitFields(V& visit, Is<SliceReport> auto& s) {
   visit("p_heterogeneity", s.p_heterogeneity, "Its p.");
   visit("heterogeneous", s.heterogeneous, "Effects differ: a slice may be named.");
   visit("reversal", s.reversal, "Every slice points against the whole.");
+  visit("total", s.total, "Plain difference of the whole; ratios have none.");
+  visit("mix", s.mix, "Of it, what comes from who was in which arm.");
+  visit("mix_changes_sign", s.mix_changes_sign, "Slices together point against the whole.");
   visit("effects", s.effects, "Per value.");
 }
 
@@ -388,6 +502,9 @@ void VisitFields(V& visit, Is<Report> auto& r) {
   visit("metrics", r.metrics, "Primary, guardrails, secondary.");
   visit("funnels", r.funnels, "Stage by stage.");
   visit("slices", r.slices, "By dimension of units, and by slice of events.");
+  visit("days", r.days, "By day since exposure.");
+  visit("overlaps", r.overlaps, "With other experiments.");
+  visit("economics", r.economics, "What a subsidy bought.");
   visit("channels", r.channels, "What each channel leaves after its cost.");
 }
 

@@ -203,4 +203,26 @@ std::string Truncate(std::string_view utf8, size_t width) {
   return std::string(utf8.substr(0, at)) + (width > 0 ? "…" : "");
 }
 
+std::optional<double> MainValue(const MetricReport& metric, const ArmValue& arm) {
+  if (arm.rate) return arm.rate;
+  if (metric.kind == MetricKind::kRatio) return arm.ratio;
+  if (metric.kind == MetricKind::kQuantile) return arm.quantile;
+  if (metric.kind == MetricKind::kTimeTo) return arm.restricted_mean_ms;
+  return arm.mean;
+}
+
+double Like(const MetricReport& metric, double otherwise) {
+  if (metric.arms.empty()) return otherwise;
+  return MainValue(metric, metric.arms.front()).value_or(otherwise);
+}
+
+std::string Join(const std::vector<std::string>& parts, std::string_view separator) {
+  std::string out;
+  for (const std::string& part : parts) {
+    if (!out.empty()) out += separator;
+    out += part;
+  }
+  return out;
+}
+
 }  // namespace fulcrum::report

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "report/report.h"
 
@@ -42,6 +43,13 @@ std::string FormatSignedTime(double ms);
 // A metric's value in its own unit. `like` fixes the decimals, so that figures of one row match.
 std::string FormatValue(const MetricReport& metric, double value, double like);
 std::string FormatDifference(const MetricReport& metric, double value, double like);
+
+// The figure that stands for an arm: rate, mean, ratio, quantile or time.
+std::optional<double> MainValue(const MetricReport& metric, const ArmValue& arm);
+// The control's figure, which fixes the decimals of a metric's row.
+double Like(const MetricReport& metric, double otherwise);
+
+std::string Join(const std::vector<std::string>& parts, std::string_view separator);
 
 // Columns on a terminal: East Asian wide characters are two, combining marks none.
 size_t DisplayWidth(std::string_view utf8);

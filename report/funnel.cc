@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "report/cluster_effect.h"
 #include "report/columns.h"
 #include "report/effect.h"
 #include "stats/distributions.h"
@@ -113,6 +114,10 @@ FunnelComparison Funnel::Compare(size_t arm, const Place& place) const {
     if (group_->arms[arm].maturing > 0) c.status = Status::kAllMaturing;
     return c;
   }
+  if (FewClusters(*group_, arm)) {
+    c.status = Status::kNotEnoughClusters;
+    return c;
+  }
   const double treatment = Rate(arm, place.column);
   const double control = Rate(0, place.column);
   const LinearForm difference = Difference(arm, place.column);
@@ -194,7 +199,7 @@ FunnelReport Funnel::Run(const Definitions& definitions, const MetricDefinition&
     }
     group_index_ = ref->group;
     group_ = &sample_.groups[group_index_];
-    if (!plan_.population.cluster_attribute.empty()) base_ = group_->width - 1;
+    if (group_->size_column) base_ = group_->size_column;
     if (metric.per != experiments::CountedPer::kUnit && !base_of_ids) base_of_ids = ref->index;
     if (base_of_ids) base_ = base_of_ids;
     FunnelStageReport out;

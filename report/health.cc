@@ -64,6 +64,46 @@ std::vector<double> ExpectedUnits(const store::Plan& plan, const store::PlanResu
   return expected;
 }
 
+// Clusters by phase and arm, where they are the rows: of the group that waits least.
+std::map<int, std::vector<double>> Clusters(const store::Plan& plan,
+                                            const store::PlanResult& result) {
+  std::map<int, std::vector<double>> out;
+  if (!store::Clustered(plan.population) || plan.groups.empty()) return out;
+  size_t soonest = 0;
+  for (size_t g = 1; g < plan.groups.size(); ++g) {
+    if (plan.groups[g].maturity_ms < plan.groups[soonest].maturity_ms) soonest = g;
+  }
+  const size_t arms = plan.population.arms.size();
+  for (const store::Cell& cell : result.cells) {
+    if (cell.slice >= 0 || cell.group != static_cast<int>(soonest)) continue;
+    if (cell.arm < 0 || static_cast<size_t>(cell.arm) >= arms || cell.gram.n() == 0) continue;
+    std::vector<double>& counts = out[cell.phase];
+    counts.resize(arms, 0);
+    counts[cell.arm] += static_cast<double>(cell.gram.n());
+  }
+  return out;
+}
+
+// Of all phases together.
+std::vector<double> ClusterCounts(const store::Plan& plan, const store::PlanResult& result) {
+  std::vector<double> out(plan.population.arms.size(), 0);
+  for (const auto& [phase, counts] : Clusters(plan, result)) {
+    for (size_t a = 0; a < out.size(); ++a) out[a] += counts[a];
+  }
+  return out;
+}
+
+// Clusters expected per arm: each phase's, shared as that phase's weights say.
+std::vector<double> ExpectedClusters(const store::Plan& plan, const store::PlanResult& result,
+                                     std::span<const PhaseShares> phases) {
+  std::vector<double> expected(plan.population.arms.size(), 0);
+  for (const auto& [phase, counts] : Clusters(plan, result)) {
+    const std::vector<double> shares = SharesOf(plan, phases, phase);
+    for (size_t a = 0; a < expected.size(); ++a) expected[a] += Sum(counts) * shares[a];
+  }
+  return expected;
+}
+
 CountTest AgainstExpected(std::vector<double> observed, std::vector<double> expected,
                           double srm_alpha) {
   CountTest test;
@@ -133,6 +173,7 @@ std::vector<ArmInfo> ArmInfos(const ExperimentDefinition& experiment, const stor
                               const store::PlanResult& result) {
   std::vector<ArmInfo> out;
   const std::vector<double> shares = SharesOf(plan, {}, 0);
+  const std::vector<double> clusters = ClusterCounts(plan, result);
   for (size_t a = 0; a < plan.population.arms.size(); ++a) {
     const auto& health = HealthOf(result, a);
     ArmInfo info;
@@ -143,6 +184,7 @@ std::vector<ArmInfo> ArmInfos(const ExperimentDefinition& experiment, const stor
     info.control = a == 0;
     info.weight = shares[a];
     info.units = health.units;
+    if (store::Clustered(plan.population)) info.clusters = clusters[a];
     info.exposures = health.exposures;
     info.multi_arm_units = health.multi_arm_units;
     info.excluded_units = health.excluded_units;
@@ -179,11 +221,16 @@ Health CheckHealth(const ExperimentDefinition& experiment, const store::Plan& pl
   const auto excluded = collect(&store::ArmHealth::excluded_units);
   auto all = collect(&store::ArmHealth::units);
   for (size_t a = 0; a < all.size(); ++a) all[a] += excluded[a];
-  if (Sum(excluded) > 0) {
+  const bool clustered = store::Clustered(plan.population);
+  // What was excluded is known by unit only, so clusters have no test before it.
+  if (Sum(excluded) > 0 && !clustered) {
     health.srm_before =
         AgainstExpected(std::move(all), ExpectedUnits(plan, result, phases, true), srm_alpha);
   }
-  health.srm = AgainstExpected(collect(&store::ArmHealth::units), expected, srm_alpha);
+  // Units that were assigned together are one draw: clusters are what chance shared out.
+  health.srm = clustered ? AgainstExpected(ClusterCounts(plan, result),
+                                           ExpectedClusters(plan, result, phases), srm_alpha)
+                         : AgainstExpected(collect(&store::ArmHealth::units), expected, srm_alpha);
   // Units that fit before they were excluded and not after were excluded by arm.
   const bool by_exclusion = health.srm_before && !health.srm_before->mismatch;
   if (health.srm_before) {
@@ -196,7 +243,8 @@ Health CheckHealth(const ExperimentDefinition& experiment, const store::Plan& pl
   }
 
   const auto multi = collect(&store::ArmHealth::multi_arm_units);
-  if (Sum(multi) > 0) {
+  // In a switchback units come back in other blocks: that is the design.
+  if (Sum(multi) > 0 && plan.population.block_ms == 0) {
     health.multi_arm = MultiArm(plan, multi, expected, srm_alpha);
     Judge(*health.multi_arm, ReasonCode::kMultiArmImbalance, srm_alpha, &health);
   }

@@ -263,4 +263,45 @@ std::string FunnelPlot(const Report& report, const FunnelReport& funnel) {
   return out + "</svg>\n";
 }
 
+std::string DaysPlot(const Report& report, const DaysReport& days) {
+  const MetricReport* metric = report.FindMetric(days.metric);
+  if (days.days.empty() || metric == nullptr) return "";
+  constexpr double kLeft = 110;
+  constexpr double kTop = 14;
+  constexpr double kBottom = 174;
+  double lo = 0;
+  double hi = 0;
+  for (const DayEffect& day : days.days) {
+    lo = std::min(lo, day.lo.value_or(0));
+    hi = std::max(hi, day.hi.value_or(0));
+  }
+  if (!(hi > lo) || !std::isfinite(hi - lo)) return "";
+  const double margin = 0.06 * (hi - lo);
+  const double step = NiceStep(1.5 * (hi - lo));
+  const auto y = [&](double value) {
+    return kBottom - (value - lo + margin) / (hi - lo + 2 * margin) * (kBottom - kTop);
+  };
+  std::string out = Open(kBottom + 24, "Effect by day since exposure, with its interval");
+  for (double tick = std::ceil(lo / step) * step; tick <= hi; tick += step) {
+    const bool zero = std::fabs(tick) < step / 2;
+    out += Segment(kLeft, y(tick), kWidth, y(tick), zero ? "z" : "g");
+    out +=
+        Text(kLeft - 10, y(tick) + 4, "s", "end", FormatDifference(*metric, zero ? 0 : tick, step));
+  }
+  const double good = metric->direction == Direction::kIncrease ? 1 : -1;
+  const double wide = (kWidth - kLeft) / static_cast<double>(days.days.size());
+  for (size_t d = 0; d < days.days.size(); ++d) {
+    const DayEffect& day = days.days[d];
+    const double x = kLeft + (static_cast<double>(d) + 0.5) * wide;
+    out += Text(x, kBottom + 18, "s", "middle", "day " + std::to_string(day.day + 1));
+    if (!day.diff || !day.lo || !day.hi) continue;
+    Tone tone = Tone::kMuted;
+    if (!report.verdict.withheld && *day.lo > 0) tone = good > 0 ? Tone::kGood : Tone::kBad;
+    if (!report.verdict.withheld && *day.hi < 0) tone = good > 0 ? Tone::kBad : Tone::kGood;
+    out += Segment(x, y(*day.lo), x, y(*day.hi), "i " + std::string(ClassOf(tone)));
+    out += Mark(x, y(*day.diff), tone);
+  }
+  return out + "</svg>\n";
+}
+
 }  // namespace fulcrum::report

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The two drawings of the HTML report, as inline SVG coloured by its style sheet. Private.
+// The drawings of the HTML report, as inline SVG coloured by its style sheet. Private.
 #pragma once
 
 #include <string>
@@ -21,5 +21,8 @@ std::string ForestPlot(const Report& report);
 
 // The share of all units that reached each stage, a bar per arm; "" without stages.
 std::string FunnelPlot(const Report& report, const FunnelReport& funnel);
+
+// The effect on each day since exposure with its interval; "" without days.
+std::string DaysPlot(const Report& report, const DaysReport& days);
 
 }  // namespace fulcrum::report

@@ -16,17 +16,27 @@ template <class E>
 inline constexpr std::array<std::string_view, 0> kEnumNames{};
 
 template <>
-inline constexpr std::array<std::string_view, 9> kEnumNames<Status>{
-    "ok",           "no_units",  "not_enough_units",      "all_maturing",
-    "no_variation", "no_events", "denominator_near_zero", "no_control",
-    "not_planned"};
+inline constexpr std::array<std::string_view, 12> kEnumNames<Status>{"ok",
+                                                                     "no_units",
+                                                                     "not_enough_units",
+                                                                     "all_maturing",
+                                                                     "no_variation",
+                                                                     "no_events",
+                                                                     "denominator_near_zero",
+                                                                     "no_control",
+                                                                     "not_planned",
+                                                                     "not_enough_clusters",
+                                                                     "not_for_clusters",
+                                                                     "not_for_phases"};
 template <>
 inline constexpr std::array<std::string_view, 4> kEnumNames<Role>{"primary", "secondary",
                                                                   "guardrail", "funnel"};
 template <>
-inline constexpr std::array<std::string_view, 9> kEnumNames<DualPair>{
-    "none",         "welch_t",          "score",          "unpooled_z", "ratio_delta", "adjusted_z",
-    "stratified_z", "order_statistics", "restricted_mean"};
+inline constexpr std::array<std::string_view, 11> kEnumNames<DualPair>{
+    "none",         "welch_t",          "score",
+    "unpooled_z",   "ratio_delta",      "adjusted_z",
+    "stratified_z", "order_statistics", "restricted_mean",
+    "cluster_t",    "randomisation"};
 template <>
 inline constexpr std::array<std::string_view, 4> kEnumNames<Outcome>{
     "better", "worse", "no_difference", "insufficient"};
@@ -34,7 +44,8 @@ template <>
 inline constexpr std::array<std::string_view, 5> kEnumNames<GuardrailState>{
     "not_a_guardrail", "cleared", "not_cleared", "breached", "insufficient"};
 template <>
-inline constexpr std::array<std::string_view, 3> kEnumNames<LiftMethod>{"none", "fieller", "score"};
+inline constexpr std::array<std::string_view, 4> kEnumNames<LiftMethod>{"none", "fieller", "score",
+                                                                        "scaled"};
 template <>
 inline constexpr std::array<std::string_view, 6> kEnumNames<Decision>{
     "broken", "no_data", "stop", "ship", "keep_running", "inconclusive"};
@@ -63,6 +74,13 @@ inline constexpr std::array<std::string_view, 8> kEnumNames<MetricKind>{
     "proportion", "count", "mean", "ratio", "quantile", "funnel", "time_to", "retention"};
 template <>
 inline constexpr std::array<std::string_view, 3> kEnumNames<Mover>{"market", "product", "business"};
+
+template <>
+inline constexpr std::array<std::string_view, 4> kEnumNames<Trend>{"no_trend", "fading", "growing",
+                                                                   "reversing"};
+template <>
+inline constexpr std::array<std::string_view, 3> kEnumNames<RatioSet>{"bounded", "complement",
+                                                                      "whole_line"};
 
 template <class E>
 constexpr std::string_view Name(E value) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "stats/cluster.h"
 #include "stats/distributions.h"
 #include "stats/survival.h"
 
@@ -99,6 +100,12 @@ void SetLogRank(const Curve& treatment, const Curve& control, Comparison* c) {
   c->log_rank_p = r.p;
 }
 
+// Below this many clusters in both arms no normal error is trusted.
+bool TooFewClusters(const EffectInput& input, double clusters) {
+  return store::Clustered(input.plan.population) &&
+         clusters < static_cast<double>(stats::kFewClusters);
+}
+
 }  // namespace
 
 MetricResult EstimateQuantile(const EffectInput& input, const store::PlanResult& result) {
@@ -138,6 +145,8 @@ MetricResult EstimateQuantile(const EffectInput& input, const store::PlanResult&
       c.status = Status::kNoUnits;
     } else if (control->n < 2 || treatment->n < 2) {
       c.status = Status::kNotEnoughUnits;
+    } else if (TooFewClusters(input, control->n_clusters + treatment->n_clusters)) {
+      c.status = Status::kNotEnoughClusters;
     } else {
       SetZComparison(control->value, control->density_sd * control->density_sd, treatment->value,
                      treatment->density_sd * treatment->density_sd,
@@ -193,6 +202,8 @@ MetricResult EstimateTimeTo(const EffectInput& input, const store::PlanResult& r
       c.status = Status::kNoControl;
     } else if (curves[a].n == 0) {
       c.status = Status::kNoUnits;
+    } else if (store::Clustered(input.plan.population)) {
+      c.status = Status::kNotForClusters;  // Greenwood's variance takes units as independent.
     } else if (curves[0].reached + curves[a].reached == 0) {
       c.status = Status::kNoEvents;
     } else {

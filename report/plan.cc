@@ -11,22 +11,18 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/time.h"
 #include "experiments/exclusion.h"
 #include "report/columns.h"
 #include "report/metric_slices.h"
+#include "report/planner.h"
 
 namespace fulcrum::report {
-namespace {
-
 using experiments::Condition;
 using experiments::ConditionOp;
 using experiments::DataSource;
-using experiments::Definitions;
-using experiments::ExperimentDefinition;
 using experiments::FilterOp;
-using experiments::MetricDefinition;
 using experiments::MetricKind;
-using experiments::Stage;
 
 // Filters are the same list in both folders; a reordering must not pass unseen.
 static_assert(static_cast<int>(FilterOp::kEq) == static_cast<int>(store::CompareOp::kEq));
@@ -34,58 +30,12 @@ static_assert(static_cast<int>(FilterOp::kNotIn) == static_cast<int>(store::Comp
 static_assert(static_cast<int>(FilterOp::kGe) == static_cast<int>(store::CompareOp::kGe));
 static_assert(static_cast<int>(FilterOp::kAbsent) == static_cast<int>(store::CompareOp::kAbsent));
 
-// Builds one plan. Methods are called in the order of MakePlan().
-class Planner {
- public:
-  Planner(const Definitions& definitions, const ExperimentDefinition& experiment)
-      : definitions_(definitions), experiment_(experiment) {
-    unit_rows_ = experiment.data && !experiment.data->per_event;
+store::TimeWindow WindowOf(const MetricDefinition& metric) {
+  if (metric.kind == MetricKind::kRetention) {
+    return {metric.retention_from_ms, metric.retention_to_ms};
   }
-
-  absl::Status Population();
-  absl::Status Metric(const std::string& key);
-  void Slices();
-  store::Plan Take() { return std::move(plan_); }
-
- private:
-  absl::Status Exclusions();
-  absl::Status Error(const MetricDefinition& metric, std::string_view what) const;
-  std::vector<std::string> RawNames(const std::string& event) const;
-  std::vector<std::string> StageEvents(const Stage& stage) const;
-  store::Term TermOf(const experiments::Term& term) const;
-  std::vector<store::Term> TermsOf(const std::vector<experiments::Term>& terms) const;
-  store::Column ColumnOf(const MetricDefinition& metric, const std::string& name,
-                         const std::vector<experiments::Term>& terms,
-                         const std::string& source) const;
-  int64_t MaturityOf(const MetricDefinition& metric) const;
-  int AddColumn(store::Column column, int64_t maturity_ms);
-  void AddCovariates(const MetricDefinition& metric, const std::vector<std::string>& columns);
-  absl::Status NeedEvents(const MetricDefinition& metric) const;
-  absl::Status Funnel(const MetricDefinition& metric);
-  absl::Status TimeTo(const MetricDefinition& metric);
-  absl::Status Quantile(const MetricDefinition& metric);
-  int AddJourney(store::JourneySpec journey);
-  store::JourneyStage JourneyStageOf(const experiments::Term& term) const;
-  void AddJourneyColumn(const std::string& name, int journey, int stage, int64_t maturity_ms);
-  void CountIds(const MetricDefinition& metric, const std::string& name,
-                const experiments::Term& term, experiments::CountedPer per);
-  void ShareOfIds(const MetricDefinition& metric);
-  void Repeat(const MetricDefinition& metric);
-  absl::Status IdFunnel(const MetricDefinition& metric);
-  void Plain(const MetricDefinition& metric);
-  void Side(const MetricDefinition& metric, const std::string& name,
-            const std::vector<experiments::Term>& terms, const std::string& source, bool capped);
-  absl::Status StageEventsOf(const MetricDefinition& metric, const std::string& key,
-                             std::vector<std::string>* events) const;
-
-  const Definitions& definitions_;
-  const ExperimentDefinition& experiment_;
-  bool unit_rows_ = false;
-  store::Plan plan_;
-  std::map<std::string, int> columns_;
-  std::map<int64_t, int> groups_;
-  std::set<std::string> planned_;
-};
+  return {metric.window.start_ms, metric.window.end_ms.value_or(INT64_MAX)};
+}
 
 absl::Status Planner::Error(const MetricDefinition& metric, std::string_view what) const {
   const auto& pos = metric.pos;
@@ -133,141 +83,11 @@ std::vector<store::Term> Planner::TermsOf(const std::vector<experiments::Term>& 
   return out;
 }
 
-store::TimeWindow WindowOf(const MetricDefinition& metric) {
-  if (metric.kind == MetricKind::kRetention) {
-    return {metric.retention_from_ms, metric.retention_to_ms};
-  }
-  return {metric.window.start_ms, metric.window.end_ms.value_or(INT64_MAX)};
-}
-
 int64_t Planner::MaturityOf(const MetricDefinition& metric) const {
   if (unit_rows_ || metric.maturity == experiments::Maturity::kCount) return 0;
   int64_t end_ms = WindowOf(metric).end_ms;
   if (metric.after) end_ms += metric.window.end_ms.value_or(0);
   return end_ms == INT64_MAX ? 0 : end_ms + metric.within_ms;
-}
-
-store::JourneyKey KeyOf(experiments::CountedPer per) {
-  switch (per) {
-    case experiments::CountedPer::kUnit:
-      return store::JourneyKey::kUnit;
-    case experiments::CountedPer::kOrder:
-      return store::JourneyKey::kOrder;
-    case experiments::CountedPer::kSession:
-      return store::JourneyKey::kSession;
-  }
-  return store::JourneyKey::kUnit;
-}
-
-int Planner::AddJourney(store::JourneySpec journey) {
-  plan_.journeys.push_back(std::move(journey));
-  return static_cast<int>(plan_.journeys.size()) - 1;
-}
-
-store::JourneyStage Planner::JourneyStageOf(const experiments::Term& term) const {
-  store::Term raw = TermOf(term);
-  return {std::move(raw.events), std::move(raw.filters)};
-}
-
-void Planner::AddJourneyColumn(const std::string& name, int journey, int stage,
-                               int64_t maturity_ms) {
-  store::Column column;
-  column.name = name;
-  column.kind = store::ColumnKind::kJourney;
-  column.journey = journey;
-  column.stage = stage;
-  AddColumn(std::move(column), maturity_ms);
-}
-
-// How many different orders or sessions have the event.
-void Planner::CountIds(const MetricDefinition& metric, const std::string& name,
-                       const experiments::Term& term, experiments::CountedPer per) {
-  store::JourneySpec journey;
-  journey.key = name;
-  journey.per = KeyOf(per);
-  journey.window = WindowOf(metric);
-  journey.stages = {JourneyStageOf(term)};
-  AddJourneyColumn(name, AddJourney(std::move(journey)), 0, MaturityOf(metric));
-}
-
-// Of the orders or sessions with `among`, how many came to the event.
-void Planner::ShareOfIds(const MetricDefinition& metric) {
-  store::JourneySpec journey;
-  journey.key = metric.key;
-  journey.per = KeyOf(metric.per);
-  journey.window = WindowOf(metric);
-  if (metric.within_ms > 0) journey.after.end_ms = metric.within_ms;
-  journey.stages = {JourneyStageOf(*metric.among), JourneyStageOf(metric.terms.front())};
-  const int index = AddJourney(std::move(journey));
-  AddJourneyColumn(NumeratorColumn(metric.key), index, 1, MaturityOf(metric));
-  AddJourneyColumn(DenominatorColumn(metric.key), index, 0, MaturityOf(metric));
-  AddCovariates(metric, {NumeratorColumn(metric.key), DenominatorColumn(metric.key)});
-}
-
-// Retention after an event: over all units, so that who gets there cannot tilt the comparison.
-void Planner::Repeat(const MetricDefinition& metric) {
-  store::JourneySpec journey;
-  journey.key = metric.key;
-  journey.per = store::JourneyKey::kUnit;
-  journey.window = {metric.window.start_ms, metric.window.end_ms.value_or(INT64_MAX)};
-  // The event that starts the time is not its own repetition.
-  journey.after = {std::max<int64_t>(metric.retention_from_ms, 1), metric.retention_to_ms};
-  journey.stages = {JourneyStageOf(*metric.after), JourneyStageOf(metric.terms.front())};
-  AddJourneyColumn(metric.key, AddJourney(std::move(journey)), 1, MaturityOf(metric));
-  AddCovariates(metric, {metric.key});
-}
-
-absl::Status Planner::IdFunnel(const MetricDefinition& metric) {
-  store::JourneySpec journey;
-  journey.key = metric.key;
-  journey.per = KeyOf(metric.per);
-  journey.window = WindowOf(metric);
-  if (metric.within_ms > 0) journey.after.end_ms = metric.within_ms;
-  for (const std::string& key : metric.funnel_stages) {
-    const Stage* stage = definitions_.FindStage(key);
-    if (stage == nullptr) return Error(metric, "stage " + key + " is not declared in `stages:`");
-    journey.stages.push_back({StageEvents(*stage), {}});
-  }
-  const int index = AddJourney(std::move(journey));
-  for (size_t i = 0; i < metric.funnel_stages.size(); ++i) {
-    AddJourneyColumn(StageColumn(metric.key, metric.funnel_stages[i]), index, static_cast<int>(i),
-                     MaturityOf(metric));
-  }
-  return absl::OkStatus();
-}
-
-store::Column Planner::ColumnOf(const MetricDefinition& metric, const std::string& name,
-                                const std::vector<experiments::Term>& terms,
-                                const std::string& source) const {
-  store::Column column;
-  column.name = name;
-  const bool yes_or_no =
-      metric.kind == MetricKind::kProportion || metric.kind == MetricKind::kRetention;
-  column.kind = yes_or_no ? store::ColumnKind::kAtLeast : store::ColumnKind::kSum;
-  column.threshold = metric.kind == MetricKind::kProportion ? metric.at_least : 1;
-  column.window = WindowOf(metric);
-  if (metric.cap && !yes_or_no) {
-    column.cap = store::CapRule{metric.cap->value, metric.cap->quantile, metric.cap->include_zeros,
-                                metric.cap->before_ms, metric.cap->first_units};
-  }
-  if (unit_rows_) {
-    column.source_column = source;
-  } else {
-    column.terms = TermsOf(terms);
-  }
-  return column;
-}
-
-int Planner::AddColumn(store::Column column, int64_t maturity_ms) {
-  auto [at, fresh] = columns_.emplace(column.name, static_cast<int>(plan_.columns.size()));
-  if (fresh) plan_.columns.push_back(std::move(column));
-  auto [group, first] = groups_.emplace(maturity_ms, static_cast<int>(plan_.groups.size()));
-  if (first) plan_.groups.push_back({maturity_ms, {}});
-  auto& members = plan_.groups[group->second].columns;
-  if (std::find(members.begin(), members.end(), at->second) == members.end()) {
-    members.push_back(at->second);
-  }
-  return at->second;
 }
 
 void Planner::AddCovariates(const MetricDefinition& metric,
@@ -361,6 +181,31 @@ absl::Status Planner::Population() {
   if (experiment_.end_ms) population.to_ms = *experiment_.end_ms;
   FULCRUM_RETURN_IF_ERROR(Exclusions());
   population.cluster_attribute = experiment_.cluster;
+  return Switchback();
+}
+
+// The row of analysis is the block that was randomised.
+absl::Status Planner::Switchback() {
+  if (!experiment_.switchback) return absl::OkStatus();
+  const std::string where = "experiment " + experiment_.key + ": ";
+  if (unit_rows_) {
+    return InvalidArgument(where +
+                           "a switchback is analysed by the time of each exposure, and the data "
+                           "has one row per unit; name the block's column as `cluster:` instead");
+  }
+  if (!experiment_.start_ms) {
+    return InvalidArgument(where +
+                           "`switchback` counts its blocks from the start: give "
+                           "`schedule` a `start`");
+  }
+  if (experiment_.enrol == experiments::EnrolKind::kEvent) {
+    return InvalidArgument(where +
+                           "a switchback's unit is of the block it was exposed in: "
+                           "leave `enrol` out");
+  }
+  plan_.population.block_ms = experiment_.switchback->block_ms;
+  plan_.population.washout_ms = experiment_.switchback->washout_ms;
+  plan_.population.cluster_attribute = experiment_.switchback->region_attribute;
   return absl::OkStatus();
 }
 
@@ -508,6 +353,84 @@ absl::Status Planner::Metric(const std::string& key) {
   return absl::OkStatus();
 }
 
+// Profit, cost and orders of the same units, without caps: a margin is made of the large ones too.
+absl::Status Planner::Economics() {
+  if (!experiment_.economics) return absl::OkStatus();
+  struct Part {
+    const char* column;
+    const std::string& metric;
+    std::optional<double> at_least;
+  };
+  const experiments::Economics& economics = *experiment_.economics;
+  // Whoever has any cost used the subsidy; amounts below a millionth of a unit are rounding.
+  const Part parts[] = {{"profit", economics.profit, std::nullopt},
+                        {"cost", economics.cost, std::nullopt},
+                        {"orders", economics.orders, std::nullopt},
+                        {"buyer", economics.orders, 1},
+                        {"redeemed", economics.cost, 1e-6}};
+  int64_t maturity_ms = 0;
+  for (const Part& part : parts) {
+    const MetricDefinition* metric = definitions_.FindMetric(part.metric);
+    if (metric == nullptr) {
+      return InvalidArgument("experiment " + experiment_.key + ": metric " + part.metric +
+                             " of `economics` is not declared in `metrics:`");
+    }
+    maturity_ms = std::max(maturity_ms, MaturityOf(*metric));
+  }
+  for (const Part& part : parts) {
+    const MetricDefinition& metric = *definitions_.FindMetric(part.metric);
+    if (unit_rows_ && metric.column.empty())
+      return Error(metric, "name its data column with `column:`");
+    store::Column column =
+        ColumnOf(metric, EconomicsColumn(part.column), metric.terms, metric.column);
+    column.cap.reset();
+    column.kind = part.at_least ? store::ColumnKind::kAtLeast : store::ColumnKind::kSum;
+    column.threshold = part.at_least.value_or(1);
+    AddColumn(std::move(column), maturity_ms);
+  }
+  return absl::OkStatus();
+}
+
+// Every metric may borrow from the past of all, so each group with covariates has all of them.
+void Planner::ShareCovariates() {
+  std::vector<int> past;
+  for (size_t c = 0; c < plan_.columns.size(); ++c) {
+    if (plan_.columns[c].pre_ms > 0) past.push_back(static_cast<int>(c));
+  }
+  for (store::Group& group : plan_.groups) {
+    const bool has = std::any_of(group.columns.begin(), group.columns.end(),
+                                 [&](int c) { return plan_.columns[c].pre_ms > 0; });
+    if (!has) continue;
+    for (const int c : past) {
+      if (std::find(group.columns.begin(), group.columns.end(), c) == group.columns.end()) {
+        group.columns.push_back(c);
+      }
+    }
+  }
+}
+
+// The first primary metric, day by day, of units that have lived through all days of a table.
+void Planner::Days() {
+  if (!experiment_.analysis.by_day || unit_rows_ || experiment_.primary.empty()) return;
+  const MetricDefinition* metric = definitions_.FindMetric(experiment_.primary.front().metric);
+  if (metric == nullptr || store::Clustered(plan_.population)) return;
+  if (metric->kind != MetricKind::kProportion && metric->kind != MetricKind::kCount &&
+      metric->kind != MetricKind::kMean) {
+    return;
+  }
+  const store::TimeWindow window = WindowOf(*metric);
+  for (const int days : kDayPanels) {
+    if (window.start_ms > 0 || window.end_ms < days * kDayMs) continue;
+    for (int d = 0; d < days; ++d) {
+      store::Column column = ColumnOf(*metric, DayColumn(metric->key, d), metric->terms, "");
+      column.window = {d * kDayMs, (d + 1) * kDayMs};
+      if (column.cap) column.cap->quantile.reset();
+      if (column.cap && !column.cap->value) column.cap.reset();
+      AddColumn(std::move(column), days * kDayMs, true);
+    }
+  }
+}
+
 // One column of a metric, or one side of a ratio.
 void Planner::Side(const MetricDefinition& metric, const std::string& name,
                    const std::vector<experiments::Term>& terms, const std::string& source,
@@ -548,6 +471,13 @@ void Planner::Slices() {
     slice.attributes = dimension;
     plan_.slices.push_back(std::move(slice));
   }
+  for (const std::string& other : analysis.overlaps) {
+    if (experiment_.data) break;  // A file knows of no other experiment.
+    store::SliceSpec slice;
+    slice.key = other;
+    slice.attributes = {store::VariantIn(other)};
+    plan_.slices.push_back(std::move(slice));
+  }
   if (analysis.channel_metric.empty()) return;
   store::SliceSpec channels;
   channels.key = ChannelSlice();
@@ -555,8 +485,6 @@ void Planner::Slices() {
   channels.max_values = static_cast<int>(definitions_.project.channels.size()) + 20;
   plan_.slices.push_back(std::move(channels));
 }
-
-}  // namespace
 
 absl::StatusOr<store::Plan> MakePlan(const Definitions& definitions,
                                      const ExperimentDefinition& experiment, int64_t as_of_ms,
@@ -568,6 +496,9 @@ absl::StatusOr<store::Plan> MakePlan(const Definitions& definitions,
   for (const auto& use : experiment.secondary) FULCRUM_RETURN_IF_ERROR(planner.Metric(use.metric));
   FULCRUM_RETURN_IF_ERROR(planner.Metric(experiment.funnel));
   FULCRUM_RETURN_IF_ERROR(planner.Metric(experiment.analysis.channel_metric));
+  planner.ShareCovariates();
+  FULCRUM_RETURN_IF_ERROR(planner.Economics());
+  planner.Days();
   planner.Slices();
   store::Plan plan = planner.Take();
   plan.as_of_ms = as_of_ms;

@@ -66,7 +66,8 @@ TEST(Plan, EveryKindHasItsPlace) {
   EXPECT_TRUE(plan.quantiles.front().of_events);
   EXPECT_EQ(plan.slices.front().key, "channel");
   // Units mature together with what they wait for: 7 days, and 8 for the return.
-  ASSERT_EQ(plan.groups.size(), 2U);
+  // Then the tables of 7 and 3 days.
+  ASSERT_EQ(plan.groups.size(), 4U);
   EXPECT_EQ(plan.groups[0].maturity_ms, 7 * kDayMs);
   EXPECT_EQ(plan.groups[1].maturity_ms, 8 * kDayMs);
 }

@@ -64,7 +64,7 @@ void SetPower(const experiments::ExperimentDefinition& experiment, const store::
     if (min_lift <= 0) continue;
     c.power = PowerReached(min_lift * base, pivot.se, critical);
     // More units in the same clusters do not shrink the error as more clusters would.
-    if (!experiment.decision.power || !experiment.cluster.empty()) continue;
+    if (!experiment.decision.power || !plan.population.cluster_attribute.empty()) continue;
     PowerPlan ask;
     ask.power = *c.power;
     ask.target = target;
@@ -73,7 +73,11 @@ void SetPower(const experiments::ExperimentDefinition& experiment, const store::
     ask.critical = critical;
     ask.units = pivot.units;
     const auto& arms = metric->report.arms;
-    if (i + 1 < arms.size()) ask.maturing = arms.front().maturing + arms[i + 1].maturing;
+    if (i + 1 < arms.size()) {
+      ask.maturing = arms.front().maturing + arms[i + 1].maturing;
+      // Blocks of a switchback come as the time passes, so units stand for them.
+      if (arms.front().n_clusters) ask.units = arms.front().n + arms[i + 1].n;
+    }
     if (pivot.form.group >= 0) {
       ask.window_days = static_cast<double>(plan.groups[pivot.form.group].maturity_ms) /
                         static_cast<double>(kDayMs);
@@ -87,7 +91,8 @@ void SetPower(const experiments::ExperimentDefinition& experiment, const store::
 void SetCorrected(const AnalysisInfo& analysis, MetricResult* metric) {
   for (size_t i = 0; i < metric->pivots.size(); ++i) {
     Comparison& c = metric->report.comparisons[i];
-    if (!metric->pivots[i] || (c.outcome != Outcome::kBetter && c.outcome != Outcome::kWorse)) {
+    if (!metric->pivots[i] || metric->pivots[i]->pair == DualPair::kRandomisation ||
+        (c.outcome != Outcome::kBetter && c.outcome != Outcome::kWorse)) {
       continue;
     }
     const Pivot& pivot = *metric->pivots[i];

@@ -137,7 +137,15 @@ std::string RenderHtml(const Report& report) {
                    FunnelPlot(report, funnel) + Table(section.table) +
                        Details("What each number is", section.estimands));
   }
+  for (const ViewTable& table : view.economics) out += Section("", table.title, Table(table));
   for (const ViewTable& slice : view.slices) out += Section("", slice.title, Table(slice));
+  drawn = 0;  // Days that could not be estimated have no section.
+  for (const DaysReport& days : report.days) {
+    if (days.status != Status::kOk) continue;
+    const ViewTable& table = view.days[drawn++];
+    out += Section("", table.title, DaysPlot(report, days) + Table(table));
+  }
+  for (const ViewTable& table : view.overlaps) out += Section("", table.title, Table(table));
   out += Section("", "Arms", Table(view.arms));
   out += Section("", "How it was computed", Notes(view.method));
   // Data on a file may have no clock.

@@ -86,9 +86,11 @@ std::string RenderMarkdown(const Report& report) {
   Table(view.arms, &out);
   for (const ViewSection& section : view.lenses) Section(section, &out);
   for (const ViewSection& section : view.funnels) Section(section, &out);
-  for (const ViewTable& slice : view.slices) {
-    out += "\n## " + Escape(slice.title) + "\n\n";
-    Table(slice, &out);
+  for (const auto* tables : {&view.economics, &view.slices, &view.days, &view.overlaps}) {
+    for (const ViewTable& table : *tables) {
+      out += "\n## " + Escape(table.title) + "\n\n";
+      Table(table, &out);
+    }
   }
   out += "\n## What each number is\n\n";
   for (const auto* sections : {&view.lenses, &view.funnels}) {

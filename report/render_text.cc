@@ -250,9 +250,11 @@ std::string Printer::Run(const View& view) {
     Heading(section.title);
     Table(section.table);
   }
-  for (const ViewTable& slice : view.slices) {
-    Heading(slice.title);
-    Table(slice);
+  for (const auto* tables : {&view.economics, &view.slices, &view.days, &view.overlaps}) {
+    for (const ViewTable& table : *tables) {
+      Heading(table.title);
+      Table(table);
+    }
   }
   Heading("What each number is");
   for (const auto* sections : {&view.lenses, &view.funnels}) {

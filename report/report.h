@@ -43,6 +43,9 @@ enum class Status {
   kDenominatorNearZero,  // A ratio's denominator, or the control's mean, is within noise of zero.
   kNoControl,            // The control arm has no data, so there is nothing to compare with.
   kNotPlanned,           // The data does not carry what the metric needs.
+  kNotEnoughClusters,    // Fewer than two in an arm, or than a normal error needs.
+  kNotForClusters,       // No error of this kind of metric is computed with clusters.
+  kNotForPhases,         // Not computed where the weights changed while it ran.
 };
 
 enum class Role { kPrimary, kSecondary, kGuardrail, kFunnel };
@@ -59,6 +62,8 @@ enum class DualPair {
   kStratifiedZ,      // The same on the phase-stratified difference.
   kOrderStatistics,  // Quantiles: the spread of order statistics.
   kRestrictedMean,   // Restricted mean time and its Greenwood-type standard error.
+  kClusterT,         // Clusters: t with CR2 errors and Satterthwaite degrees of freedom.
+  kRandomisation,    // Few clusters: the assignment itself, and the effects it does not reject.
 };
 
 // How one arm compares with the control on one metric, in terms of what is good.
@@ -67,7 +72,7 @@ enum class Outcome { kBetter, kWorse, kNoDifference, kInsufficient };
 // How a guardrail stands against its margin.
 enum class GuardrailState { kNotAGuardrail, kCleared, kNotCleared, kBreached, kInsufficient };
 
-enum class LiftMethod { kNone, kFieller, kScore };
+enum class LiftMethod { kNone, kFieller, kScore, kScaled };  // kScaled: over the control as seen.
 
 enum class Decision { kBroken, kNoData, kStop, kShip, kKeepRunning, kInconclusive };
 
@@ -114,7 +119,9 @@ struct ExperimentInfo {
   std::string owner;
   ExperimentStatus status = ExperimentStatus::kRunning;
   std::string unit;                 // What is randomised and counted: "user".
-  std::string cluster;              // "" = the unit itself.
+  std::string cluster;              // Attribute; "" = the unit itself.
+  int64_t block_ms = 0;             // Switchback: the row of analysis is a block of time …
+  int64_t washout_ms = 0;           // … whose first exposures are left out.
   std::string definition_hash;      // Of the definition this report used.
   std::string started_hash;         // Of the definition in force at the start; "" = not known.
   bool definition_changed = false;  // After the start: not what was pre-registered.
@@ -164,6 +171,7 @@ struct ArmInfo {
   bool control = false;
   double weight = 0;  // As a share of all arms: expected_share.
   double units = 0;
+  std::optional<double> clusters;  // Or blocks, where they are what was randomised.
   double exposures = 0;
   double multi_arm_units = 0;  // Seen in other arms too; analysed by the first.
   double excluded_units = 0;   // By the declared rule for bots and brushing …
@@ -362,6 +370,91 @@ struct FunnelReport {
   std::vector<FunnelStageReport> stages;
 };
 
+// Effect of the first primary metric by day since exposure, on units that have lived through every
+// day shown: whether it fades (novelty) or grows (learning).
+enum class Trend { kNoTrend, kFading, kGrowing, kReversing };
+
+struct DayEffect {
+  int day = 0;                               // 0: the first 24 hours.
+  std::optional<double> control, treatment;  // Mean per unit on that day.
+  std::optional<double> diff, se, lo, hi;    // Simultaneous over the days.
+};
+
+struct DaysReport {
+  std::string metric;
+  std::string arm;
+  Status status = Status::kNoUnits;
+  double n_control = 0;
+  double n_treatment = 0;
+  std::vector<DayEffect> days;
+  std::optional<double> slope, slope_se, p_trend;  // Change of the effect per day.
+  std::optional<double> p_equal;                   // All days have one effect.
+  Trend trend = Trend::kNoTrend;
+};
+
+// Units that are in another experiment too: does the effect depend on its variant?
+struct OverlapCell {
+  std::string arm;
+  std::string other_variant;
+  double n_control = 0;  // Units of the control with that variant …
+  double n_treatment = 0;
+  std::optional<double> diff, se;  // … and the effect among them.
+  // Effect with that variant less the effect with the other experiment's control.
+  std::optional<double> interaction, interaction_se, lo, hi, p_adjusted;
+};
+
+struct OverlapReport {
+  std::string experiment;
+  std::string title;
+  std::string metric;
+  Status status = Status::kNoUnits;
+  double units = 0;                   // In both.
+  std::optional<double> chi2, df, p;  // That nothing interacts.
+  std::optional<double> p_adjusted;   // Holm over the other experiments.
+  bool interacts = false;
+  std::vector<OverlapCell> cells;
+};
+
+// Coupon economics. Per exposed unit, treatment minus control.
+struct EconomicsEffect {
+  std::optional<double> diff, se, lo, hi, p;
+};
+
+// A ratio of two effects; Fieller's set.
+enum class RatioSet { kBounded, kComplement, kWholeLine };
+struct EconomicsRatio {
+  std::optional<double> value;
+  RatioSet set = RatioSet::kWholeLine;  // kComplement: everything outside (lo, hi).
+  double lo = 0;
+  double hi = 0;
+};
+
+// A share that the data bound but do not fix; lo and hi widen the bounds for chance.
+struct EconomicsShare {
+  double low = 0;
+  double high = 1;
+  double lo = 0;
+  double hi = 1;
+};
+
+struct EconomicsArm {
+  std::string arm;
+  Status status = Status::kNoUnits;
+  EconomicsEffect profit, cost, orders;
+  EconomicsRatio return_on_cost;  // Incremental profit / incremental cost.
+  EconomicsRatio cost_per_order;  // Incremental cost / incremental orders.
+  // Share of the subsidy that went to units that would have bought without it: without assumption,
+  // and where it never stops an order; of redeemers, and of the money.
+  Status subsidy_status = Status::kNoUnits;
+  std::optional<EconomicsShare> subsidy_any, subsidy_monotone, subsidy_money;
+};
+
+struct EconomicsReport {
+  std::string profit, cost, orders;  // Metrics.
+  std::string estimand;
+  std::vector<EconomicsArm> arms;  // Each treatment.
+};
+
 struct SliceEffect {
   std::string value;
   double n_control = 0;
@@ -371,6 +464,8 @@ struct SliceEffect {
   std::optional<double> lo, hi;             // Simultaneous over the slice's values.
   std::optional<double> shrunk, shrunk_sd;  // Towards the common effect.
   std::optional<double> p_adjusted;         // Holm over the slice's values.
+  // The whole as the sum of its parts: share * plain difference, and what is left is the mix.
+  std::optional<double> share, contribution;
 };
 
 // A primary metric broken down by a dimension (attributes of units, frozen at first exposure), or a
@@ -383,6 +478,10 @@ struct SliceReport {
   std::optional<double> q, q_df, p_heterogeneity;  // Cochran's Q over the values.
   bool heterogeneous = false;                      // p under alpha: only then may a slice be named.
   bool reversal = false;  // Every slice points against the whole (Simpson).
+  // total = sum of contributions + mix, exactly (Kitagawa 1955); plain differences. `mix` is who
+  // came to which arm. Absent for ratios, which do not add up.
+  std::optional<double> total, mix;
+  bool mix_changes_sign = false;  // The sum of contributions points against the whole.
   std::vector<SliceEffect> effects;
 };
 
@@ -439,6 +538,9 @@ struct Report {
   std::vector<MetricReport> metrics;  // Primary, guardrails, secondary; in the order defined.
   std::vector<FunnelReport> funnels;
   std::vector<SliceReport> slices;
+  std::vector<DaysReport> days;         // Each treatment; empty: not planned.
+  std::vector<OverlapReport> overlaps;  // Each experiment of analysis.overlaps.
+  std::optional<EconomicsReport> economics;
   std::optional<ChannelReport> channels;
 
   const ArmInfo* FindArm(const std::string& key) const;

@@ -104,7 +104,7 @@ GroupStats Finish(const store::Plan& plan, std::span<const PhaseShares> phases,
 
 // Where rows are clusters, the number of their units is one more column, last.
 size_t WidthOf(const store::Plan& plan, size_t group) {
-  return plan.groups[group].columns.size() + (plan.population.cluster_attribute.empty() ? 0 : 1);
+  return plan.groups[group].columns.size() + (store::Clustered(plan.population) ? 1 : 0);
 }
 
 }  // namespace
@@ -134,16 +134,19 @@ std::vector<double> SharesOf(const store::Plan& plan, std::span<const PhaseShare
   return shares;
 }
 
-Sample Gather(const store::Plan& plan, const store::PlanResult& result,
-              std::span<const PhaseShares> phases, int slice, const std::string& value) {
+namespace {
+
+Sample GatherCells(const store::Plan& plan, std::span<const store::Cell* const> cells,
+                   std::span<const PhaseShares> phases) {
   const size_t arms = plan.population.arms.size();
+  const bool clustered = store::Clustered(plan.population);
   std::vector<std::map<int, Stratum>> strata(plan.groups.size());
   Sample sample;
   sample.groups.resize(plan.groups.size());
   for (auto& group : sample.groups) group.arms.resize(arms);
 
-  for (const store::Cell& cell : result.cells) {
-    if (cell.slice != slice || (slice >= 0 && cell.slice_value != value)) continue;
+  for (const store::Cell* each : cells) {
+    const store::Cell& cell = *each;
     if (cell.arm < 0 || static_cast<size_t>(cell.arm) >= arms || cell.group < 0 ||
         static_cast<size_t>(cell.group) >= plan.groups.size()) {
       continue;
@@ -153,13 +156,61 @@ Sample Gather(const store::Plan& plan, const store::PlanResult& result,
     sample.groups[cell.group].arms[cell.arm].maturing += static_cast<double>(cell.maturing);
     Stratum& stratum = strata[cell.group][cell.phase];
     if (stratum.empty()) stratum.assign(arms, stats::Gram(width));
-    if (cell.gram.n() > 0) stratum[cell.arm].Merge(cell.gram);
+    if (cell.gram.n() == 0) continue;
+    stratum[cell.arm].Merge(cell.gram);
+    ArmStats& into = sample.groups[cell.group].arms[cell.arm];
+    into.clusters.insert(into.clusters.end(), cell.clusters.begin(), cell.clusters.end());
+    into.cluster_phases.resize(into.clusters.size(), cell.phase);
   }
   for (size_t g = 0; g < plan.groups.size(); ++g) {
-    sample.groups[g] =
-        Finish(plan, phases, strata[g], WidthOf(plan, g), std::move(sample.groups[g]));
+    const size_t width = WidthOf(plan, g);
+    sample.groups[g] = Finish(plan, phases, strata[g], width, std::move(sample.groups[g]));
+    if (clustered) sample.groups[g].size_column = width - 1;
+    for (ArmStats& arm : sample.groups[g].arms) {
+      // Of one cell there were too many, so these are not all.
+      if (static_cast<int64_t>(arm.clusters.size()) != arm.gram.n()) arm.clusters.clear();
+    }
   }
   return sample;
+}
+
+}  // namespace
+
+Sample Gather(const store::Plan& plan, const store::PlanResult& result,
+              std::span<const PhaseShares> phases) {
+  std::vector<const store::Cell*> cells;
+  for (const store::Cell& cell : result.cells) {
+    if (cell.slice < 0) cells.push_back(&cell);
+  }
+  return GatherCells(plan, cells, phases);
+}
+
+std::vector<std::vector<SliceValue>> GatherSlices(const store::Plan& plan,
+                                                  const store::PlanResult& result,
+                                                  std::span<const PhaseShares> phases) {
+  struct Value {
+    std::vector<const store::Cell*> cells;
+    double units = 0;
+  };
+  std::vector<std::map<std::string, Value>> values(plan.slices.size());
+  for (const store::Cell& cell : result.cells) {
+    if (cell.slice < 0 || static_cast<size_t>(cell.slice) >= values.size()) continue;
+    Value& value = values[cell.slice][cell.slice_value];
+    value.cells.push_back(&cell);
+    value.units += static_cast<double>(cell.gram.n());
+  }
+  std::vector<std::vector<SliceValue>> out(values.size());
+  for (size_t s = 0; s < values.size(); ++s) {
+    std::vector<std::pair<const std::string*, const Value*>> order;
+    for (const auto& [name, value] : values[s]) order.emplace_back(&name, &value);
+    std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+      return a.second->units > b.second->units;
+    });
+    for (const auto& [name, value] : order) {
+      out[s].push_back({*name, GatherCells(plan, value->cells, phases)});
+    }
+  }
+  return out;
 }
 
 std::optional<ColumnRef> FindColumn(const store::Plan& plan, const std::string& name, int group) {

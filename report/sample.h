@@ -20,6 +20,9 @@ struct ArmStats {
   double maturing = 0;       // Units left out.
   std::vector<double> mean;  // Averaged over phases with the same weights in every arm.
   std::vector<double> cov;   // Covariance of `mean`, row by row, width * width.
+  // With clusters: the rows behind `gram` and the phase of each; empty where there are too many.
+  std::vector<std::vector<double>> clusters;
+  std::vector<int> cluster_phases;
 
   // left' cov right.
   double Covariance(std::span<const double> left, std::span<const double> right) const;
@@ -31,6 +34,8 @@ struct GroupStats {
   // Sum over arms and phases of centred cross products: the within-arm scatter for covariates.
   std::vector<double> within;
   size_t width = 0;
+  // With clusters, the column that counts a row's units; a mean per unit is a ratio to it.
+  std::optional<size_t> size_column;
 };
 
 struct Sample {
@@ -43,9 +48,19 @@ struct PhaseShares {
   std::vector<double> shares;
 };
 
-// The whole (slice = -1) or one value of a slice.
+// The whole.
 Sample Gather(const store::Plan& plan, const store::PlanResult& result,
-              std::span<const PhaseShares> phases, int slice = -1, const std::string& value = {});
+              std::span<const PhaseShares> phases);
+
+struct SliceValue {
+  std::string value;
+  Sample sample;
+};
+// Every value of every slice, by slice; the largest value first, ties by name. One pass over the
+// cells, so the cost of a value does not grow with their number.
+std::vector<std::vector<SliceValue>> GatherSlices(const store::Plan& plan,
+                                                  const store::PlanResult& result,
+                                                  std::span<const PhaseShares> phases);
 
 // Normalised shares of the plan's arms in a phase. All zero weights give all zero shares.
 std::vector<double> SharesOf(const store::Plan& plan, std::span<const PhaseShares> phases,

@@ -35,6 +35,8 @@ struct ShopWorld {
   std::vector<double> register_factor = {1, 1};
   std::vector<double> return_factor = {1, 1};
   int phases = 1;
+  int clusters = 0;       // In each arm, where the definition has a cluster.
+  double cluster_sd = 0;  // How much clusters differ in paying, on the log scale.
 };
 
 // Three kinds of funnel metrics, money with a covariate, a ratio, a time, a median, a guardrail.

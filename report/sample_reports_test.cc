@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numbers>
+#include <tuple>
 
 #include "base/time.h"
 #include "report/analyze.h"
@@ -110,7 +112,7 @@ struct Unit {
   std::string channel;
 };
 
-Unit Draw(const ShopWorld& world, size_t arm, Dice& dice) {
+Unit Draw(const ShopWorld& world, size_t arm, double cluster_factor, Dice& dice, Dice& days) {
   Unit unit;
   auto& c = unit.columns;
   const double taste = dice.Normal();
@@ -118,7 +120,8 @@ Unit Draw(const ShopWorld& world, size_t arm, Dice& dice) {
   const bool consult = dice.Chance(0.22);
   const bool registered = dice.Chance(std::min(1.0, 0.55 * world.register_factor[arm]));
   const bool order = registered && dice.Chance(0.5);
-  const bool pay = order && dice.Chance(std::min(1.0, 0.7 * world.pay_factor[arm]));
+  const bool pay =
+      order && dice.Chance(std::min(1.0, 0.7 * world.pay_factor[arm] * cluster_factor));
   const bool service = pay && dice.Chance(0.9);
   c["funnel/stage/browse"] = 1;
   c["funnel/stage/consult"] = consult ? 1 : 0;
@@ -128,6 +131,12 @@ Unit Draw(const ShopWorld& world, size_t arm, Dice& dice) {
   c["funnel/stage/service"] = service ? 1 : 0;
   unit.amount = pay ? 120 * std::exp(0.5 * taste + 0.3 * dice.Normal()) : 0;
   c["pay_rate"] = pay ? 1 : 0;
+  // Those who pay do on one of the first days, mostly early; a few pay again.
+  const int first_day = std::min(6, static_cast<int>(9 * days.Uniform() * days.Uniform()));
+  for (int d = 0; d < 7; ++d) {
+    const bool on_day = pay && (d == first_day || days.Chance(0.02));
+    c["pay_rate/day/" + std::to_string(d)] = on_day ? 1 : 0;
+  }
   c["revenue"] = unit.amount;
   c["order_value/numerator"] = unit.amount;
   c["order_value/denominator"] = pay ? 1 : 0;
@@ -256,15 +265,29 @@ store::Plan ShopPlan(const Definitions& definitions) {
 store::PlanResult ShopResult(const store::Plan& plan, const ShopWorld& world) {
   store::PlanResult result;
   Dice dice(world.seed);
+  Dice days(world.seed + 1);
   for (size_t arm = 0; arm < world.units.size(); ++arm) {
     std::vector<Unit> units;
     store::ArmHealth health;
+    const int clusters = store::Clustered(plan.population) ? world.clusters : 0;
+    std::vector<double> factors;
+    for (int k = 0; k < clusters; ++k)
+      factors.push_back(std::exp(world.cluster_sd * dice.Normal()));
+    std::map<std::tuple<int, int, int>, std::vector<double>> rows;  // Cluster, phase, group.
     for (int i = 0; i < world.units[arm]; ++i) {
-      units.push_back(Draw(world, arm, dice));
+      const double factor = clusters > 0 ? factors[i % clusters] : 1;
+      units.push_back(Draw(world, arm, factor, dice, days));
       const int phase = i % world.phases;
       health.units_by_phase[phase] += 1;
       for (size_t g = 0; g < plan.groups.size(); ++g) {
-        const std::vector<double> row = RowOf(plan, plan.groups[g], units.back());
+        std::vector<double> row = RowOf(plan, plan.groups[g], units.back());
+        if (clusters > 0) {
+          row.push_back(1);
+          std::vector<double>& sums = rows[{i % clusters, phase, static_cast<int>(g)}];
+          sums.resize(row.size(), 0);
+          for (size_t c = 0; c < row.size(); ++c) sums[c] += row[c];
+          continue;
+        }
         const auto add = [&](int slice, const std::string& value) {
           CellAt(&result, static_cast<int>(arm), phase, slice, value, static_cast<int>(g),
                  row.size())
@@ -273,6 +296,12 @@ store::PlanResult ShopResult(const store::Plan& plan, const ShopWorld& world) {
         add(-1, "");
         if (!plan.slices.empty()) add(0, units.back().channel);
       }
+    }
+    for (const auto& [key, row] : rows) {
+      const auto& [cluster, phase, group] = key;
+      store::Cell& cell = CellAt(&result, static_cast<int>(arm), phase, -1, "", group, row.size());
+      cell.gram.Add(row);
+      cell.clusters.push_back(row);
     }
     health.units = world.units[arm];
     health.exposures = world.units[arm] * 1.5;

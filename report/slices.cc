@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "report/columns.h"
+#include "report/overlap.h"
 #include "stats/distributions.h"
 #include "stats/heterogeneity.h"
 #include "stats/multiplicity.h"
@@ -14,19 +16,6 @@
 
 namespace fulcrum::report {
 namespace {
-
-// The values of a slice, in the order of size, largest first; ties by name.
-std::vector<std::string> ValuesOf(const store::PlanResult& result, int slice) {
-  std::map<std::string, double> units;
-  for (const store::Cell& cell : result.cells) {
-    if (cell.slice == slice) units[cell.slice_value] += static_cast<double>(cell.gram.n());
-  }
-  std::vector<std::string> values;
-  for (const auto& [value, count] : units) values.push_back(value);
-  std::stable_sort(values.begin(), values.end(),
-                   [&](const std::string& a, const std::string& b) { return units[a] > units[b]; });
-  return values;
-}
 
 // The common effect, the spread between values, and each value pulled towards the common one.
 void Shrink(SliceReport* slice, double alpha) {
@@ -76,6 +65,38 @@ void HoldTogether(SliceReport* slice, double alpha) {
 
 namespace {
 
+// The whole as the sum of its slices: each one's plain difference times its share of the units, and
+// what is left is the mix. A slice that nobody in one arm is in has no difference, so then there is
+// no sum.
+void Decompose(const MetricReport& whole, size_t comparison, SliceReport* slice) {
+  const Comparison& c = whole.comparisons[comparison];
+  bool complete = c.diff.has_value() && whole.kind != experiments::MetricKind::kRatio;
+  double n_control = 0;
+  double n_treatment = 0;
+  for (const SliceEffect& effect : slice->effects) {
+    n_control += effect.n_control;
+    n_treatment += effect.n_treatment;
+    complete = complete && effect.contribution;
+  }
+  complete = complete && n_control > 0 && n_treatment > 0;
+  double sum = 0;
+  for (SliceEffect& effect : slice->effects) {
+    const std::optional<double> diff = effect.contribution;
+    effect.contribution.reset();
+    if (!complete) continue;
+    effect.share = 0.5 * (effect.n_control / n_control + effect.n_treatment / n_treatment);
+    effect.contribution = *effect.share * *diff;
+    sum += *effect.contribution;
+  }
+  if (!complete) return;
+  slice->total = c.diff;
+  slice->mix = *c.diff - sum;
+  // Of sizes that chance alone would not often give.
+  const double se = c.se.value_or(c.se_unpooled.value_or(0));
+  slice->mix_changes_sign =
+      sum * *c.diff < 0 && std::fabs(sum) > se && std::fabs(*c.diff) > se && se > 0;
+}
+
 bool Reversal(const SliceReport& slice, const Comparison& whole) {
   if (!whole.diff || *whole.diff == 0) return false;
   size_t usable = 0;
@@ -91,23 +112,22 @@ bool Reversal(const SliceReport& slice, const Comparison& whole) {
 
 std::vector<SliceReport> EstimateSlices(const experiments::ExperimentDefinition& experiment,
                                         const experiments::MetricDefinition& metric,
-                                        const store::Plan& plan, const store::PlanResult& result,
-                                        std::span<const PhaseShares> phases,
+                                        const store::Plan& plan,
+                                        std::span<const std::vector<SliceValue>> samples,
                                         const MetricResult& whole) {
   std::vector<SliceReport> out;
   const double alpha = experiment.analysis.alpha;
   for (size_t s = 0; s < plan.slices.size(); ++s) {
+    if (IsOverlap(plan.slices[s])) continue;
     if (plan.slices[s].key == ChannelSlice()) continue;  // Of the margins only.
-    const std::vector<std::string> values = ValuesOf(result, static_cast<int>(s));
-    if (values.empty()) continue;
+    if (samples[s].empty()) continue;
     std::vector<SliceReport> slices(whole.report.comparisons.size());
     for (size_t a = 0; a < slices.size(); ++a) {
       slices[a].key = plan.slices[s].key;
       slices[a].metric = metric.key;
       slices[a].arm = whole.report.comparisons[a].arm;
     }
-    for (const std::string& value : values) {
-      const Sample sample = Gather(plan, result, phases, static_cast<int>(s), value);
+    for (const auto& [value, sample] : samples[s]) {
       const MetricResult part = EstimateColumns({plan, sample, metric, experiment});
       if (part.report.comparisons.size() != slices.size()) continue;
       for (size_t a = 0; a < slices.size(); ++a) {
@@ -116,6 +136,8 @@ std::vector<SliceReport> EstimateSlices(const experiments::ExperimentDefinition&
         effect.n_control = part.report.arms.front().n;
         effect.n_treatment = part.report.arms[a + 1].n;
         effect.status = part.report.comparisons[a].status;
+        // Plain for now; Decompose() turns it into a contribution.
+        effect.contribution = part.report.comparisons[a].diff;
         if (part.pivots[a] && part.pivots[a]->se > 0) {
           effect.diff = part.pivots[a]->estimate;
           effect.se = part.pivots[a]->se;
@@ -128,6 +150,7 @@ std::vector<SliceReport> EstimateSlices(const experiments::ExperimentDefinition&
     for (size_t a = 0; a < slices.size(); ++a) {
       Shrink(&slices[a], alpha);
       HoldTogether(&slices[a], alpha);
+      Decompose(whole.report, a, &slices[a]);
       slices[a].reversal = Reversal(slices[a], whole.report.comparisons[a]);
       out.push_back(std::move(slices[a]));
     }

@@ -14,13 +14,14 @@
 
 namespace fulcrum::report {
 
-// One report per slice and treatment. Heterogeneity (Cochran's Q) is tested before any value may be
-// named; intervals are simultaneous over an attribute's values (which are independent, so Sidak's
-// level is exact); effects are shrunk towards the common one (DerSimonian and Laird 1986).
+// One report per slice and treatment; `samples` is GatherSlices()'s. Heterogeneity (Cochran's Q) is
+// tested before any value may be named; intervals are simultaneous over an attribute's values
+// (which are independent, so Sidak's level is exact); effects are shrunk towards the common one
+// (DerSimonian and Laird 1986).
 std::vector<SliceReport> EstimateSlices(const experiments::ExperimentDefinition& experiment,
                                         const experiments::MetricDefinition& metric,
-                                        const store::Plan& plan, const store::PlanResult& result,
-                                        std::span<const PhaseShares> phases,
+                                        const store::Plan& plan,
+                                        std::span<const std::vector<SliceValue>> samples,
                                         const MetricResult& whole);
 
 // Simultaneous intervals (Šidák) and p (Holm) over the values.

@@ -8,6 +8,7 @@
 
 #include "base/time.h"
 #include "report/format.h"
+#include "report/view_sections.h"
 #include "report/words.h"
 
 namespace fulcrum::report {
@@ -44,25 +45,10 @@ Tone ReadingTone(const Report& report, const Comparison& c) {
   return EffectTone(report, c);
 }
 
-// The figure that stands for an arm: rate, mean, ratio, quantile or time.
-std::optional<double> MainValue(const MetricReport& metric, const ArmValue& arm) {
-  if (arm.rate) return arm.rate;
-  if (metric.kind == MetricKind::kRatio) return arm.ratio;
-  if (metric.kind == MetricKind::kQuantile) return arm.quantile;
-  if (metric.kind == MetricKind::kTimeTo) return arm.restricted_mean_ms;
-  return arm.mean;
-}
-
 // Far above its threshold an estimate is hardly corrected, and the line would only repeat it.
 bool Shrinks(const Comparison& c) {
   return c.corrected && c.estimate &&
          std::fabs(*c.estimate - c.corrected->median_unbiased) > 0.02 * std::fabs(*c.estimate);
-}
-
-// The control's figure fixes the decimals of a metric's row.
-double Like(const MetricReport& metric, double otherwise) {
-  if (metric.arms.empty()) return otherwise;
-  return MainValue(metric, metric.arms.front()).value_or(otherwise);
 }
 
 std::string ValueText(const MetricReport& metric, size_t arm) {
@@ -193,15 +179,6 @@ void Lenses(const Report& report, View* view) {
 
 // --- Health --------------------------------------------------------------------------------------
 
-std::string Join(const std::vector<std::string>& parts, std::string_view separator) {
-  std::string out;
-  for (const std::string& part : parts) {
-    if (!out.empty()) out += separator;
-    out += part;
-  }
-  return out;
-}
-
 std::string Counts(const std::vector<double>& counts) {
   std::vector<std::string> parts;
   for (const double count : counts) parts.push_back(FormatCount(count));
@@ -236,12 +213,15 @@ void LossCheck(const Report& report, View* view) {
   view->checks.push_back({Tone::kGood, kName, "none of " + FormatCount(shown) + " shown"});
 }
 
+bool HasClusters(const Report& report) {
+  return !report.arms.empty() && report.arms.front().clusters;
+}
+
 void Checks(const Report& report, View* view) {
   const Health& health = report.health;
-  const auto fit = [](const CountTest& test, const std::string& when) {
-    return std::string(test.mismatch ? "Arm sizes do not fit the weights"
-                                     : "Arm sizes fit the weights") +
-           when;
+  const std::string what = HasClusters(report) ? "Clusters" : "Arm sizes";
+  const auto fit = [&](const CountTest& test, const std::string& when) {
+    return what + (test.mismatch ? " do not fit the weights" : " fit the weights") + when;
   };
   if (health.srm_before) TestCheck(*health.srm_before, fit(*health.srm_before, ""), view);
   TestCheck(health.srm, fit(health.srm, health.srm_before ? ", after exclusions" : ""), view);
@@ -249,7 +229,9 @@ void Checks(const Report& report, View* view) {
   if (health.triggered) TestCheck(*health.triggered, "Triggered units fit the weights", view);
   LossCheck(report, view);
   if (!health.multi_arm) {
-    view->checks.push_back({Tone::kGood, "Units seen in several arms", "none"});
+    view->checks.push_back(
+        {Tone::kGood, "Units seen in several arms",
+         report.experiment.block_ms > 0 ? "by design: blocks alternate" : "none"});
   }
   if (health.unknown_variant_exposures > 0) {
     view->checks.push_back({Tone::kWarn, "Exposures to unknown variants",
@@ -294,6 +276,11 @@ void Checks(const Report& report, View* view) {
 void Arms(const Report& report, View* view) {
   ViewTable& table = view->arms;
   table.columns = {{"Arm"}, {"Weight", true}, {"Units", true}, {"Exposures", true}};
+  const bool clusters = HasClusters(report);
+  if (clusters) {
+    table.columns.insert(table.columns.begin() + 2,
+                         {report.experiment.block_ms > 0 ? "Blocks" : "Clusters", true});
+  }
   if (report.health.triggered) table.columns.push_back({"Triggered", true});
   for (const ArmInfo& arm : report.arms) {
     std::string name = ArmName(report, arm.key);
@@ -303,164 +290,14 @@ void Arms(const Report& report, View* view) {
                           {FormatPercent(arm.weight, 1)},
                           {FormatCount(arm.units)},
                           {FormatCount(arm.exposures)}});
+    if (clusters) {
+      auto& row = table.rows.back();
+      row.insert(row.begin() + 2, {FormatCount(arm.clusters.value_or(0))});
+    }
     if (report.health.triggered) {
       table.rows.back().push_back({FormatCount(arm.triggered_units)});
     }
   }
-}
-
-// --- Funnel and slices ---------------------------------------------------------------------------
-
-std::string StepText(const FunnelComparison& c) {
-  if (!c.log_step) return std::string(kNothing);
-  const auto change = [](std::optional<double> log) -> std::optional<double> {
-    return log ? std::optional(std::expm1(*log)) : std::nullopt;
-  };
-  return FormatChange(change(c.log_step), change(c.log_step_lo), change(c.log_step_hi));
-}
-
-ViewSection FunnelSection(const Report& report, const FunnelReport& funnel) {
-  ViewSection section;
-  section.title = funnel.title;
-  section.table.columns = {{"Stage"},
-                           {"Moved by", false, true},
-                           {"Arm"},
-                           {"Reached", true},
-                           {"Of all", true},
-                           {"Of the stage before", true},
-                           {"Step against control", true}};
-  for (const FunnelStageReport& stage : funnel.stages) {
-    for (size_t a = 0; a < stage.arms.size(); ++a) {
-      const FunnelArm& arm = stage.arms[a];
-      const bool first = a == 0;
-      const FunnelComparison* c = first ? nullptr : &stage.comparisons[a - 1];
-      Tone tone = Tone::kPlain;
-      if (c != nullptr && c->log_step_lo && !report.verdict.withheld) {
-        if (*c->log_step_lo > 0) tone = Tone::kGood;
-        if (*c->log_step_hi < 0) tone = Tone::kBad;
-      }
-      section.table.rows.push_back(
-          {{first ? stage.title + (stage.optional ? " (optional)" : "") : ""},
-           {first ? MoverWord(stage.mover) : ""},
-           {ArmName(report, arm.arm)},
-           {FormatCount(arm.x)},
-           {FormatPercent(arm.rate, 2)},
-           {arm.step_rate ? FormatPercent(*arm.step_rate, 2) : std::string(kNothing)},
-           {c != nullptr ? StepText(*c) : "", tone}});
-    }
-  }
-  section.table.note =
-      "Required steps multiply to the change of the last stage. A step compares different people "
-      "in each arm, so it locates an effect and does not prove one.";
-  section.estimands.push_back({funnel.title, funnel.estimand});
-  return section;
-}
-
-ViewTable SliceTable(const Report& report, const SliceReport& slice) {
-  ViewTable table;
-  const MetricReport* metric = report.FindMetric(slice.metric);
-  table.title = MetricTitle(report, slice.metric) + " by " + slice.key;
-  if (slice.of_events) table.title += " of the events";
-  if (report.arms.size() > 2) table.title += ", " + ArmName(report, slice.arm);
-  table.columns = {{slice.key}};
-  if (!slice.of_events) {
-    table.columns.push_back({"Control units", true, true});
-    table.columns.push_back({"Arm's units", true, true});
-  }
-  table.columns.push_back({"Difference", true});
-  if (!slice.of_events) table.columns.push_back({"Shrunk", true});
-  table.columns.push_back({"p", true});
-  for (const SliceEffect& effect : slice.effects) {
-    const auto text = [&](std::optional<double> value) {
-      if (!value || metric == nullptr) return std::string(kNothing);
-      return FormatDifference(*metric, *value, Like(*metric, *value));
-    };
-    std::string difference = text(effect.diff);
-    if (effect.status != Status::kOk) {
-      difference = Sentence(effect.status);
-    } else if (effect.lo) {
-      difference += " [" + text(effect.lo) + ", " + text(effect.hi) + "]";
-    }
-    auto& row = table.rows.emplace_back();
-    row.push_back({effect.value.empty() ? "(none)" : effect.value});
-    if (!slice.of_events) {
-      row.push_back({FormatCount(effect.n_control)});
-      row.push_back({FormatCount(effect.n_treatment)});
-    }
-    row.push_back({difference});
-    if (!slice.of_events) row.push_back({text(effect.shrunk)});
-    row.push_back({FormatP(effect.p_adjusted)});
-  }
-  if (slice.of_events) {
-    table.note = "Slices of what all units did: each is over every unit of its arm.";
-  }
-  if (slice.p_heterogeneity) {
-    table.note =
-        slice.heterogeneous
-            ? "The effect differs between these units (p " + FormatP(slice.p_heterogeneity) + ")."
-            : "No sign that the effect differs between these units (p " +
-                  FormatP(slice.p_heterogeneity) + "): do not pick one out.";
-  }
-  if (slice.reversal) {
-    table.note += " Every row points against the whole: the mix differs between the arms.";
-  }
-  return table;
-}
-
-// --- Channels ------------------------------------------------------------------------------------
-
-std::optional<double> MarginOf(const ChannelRow& row, size_t arm) {
-  return arm < row.arms.size() ? row.arms[arm].margin : std::nullopt;
-}
-
-ViewTable ChannelTable(const Report& report, const ChannelReport& channels) {
-  ViewTable table;
-  const MetricReport* metric = report.FindMetric(channels.metric);
-  MetricReport money;  // Where the metric is not in the report's own lists.
-  money.kind = MetricKind::kMean;
-  if (metric == nullptr) metric = &money;
-  table.title = "Margin by channel";
-  table.columns = {{"Channel"},
-                   {"Line", false, true},
-                   {"Units", true},
-                   {"Cost", true, true},
-                   {"Cost a unit", true},
-                   {"Arm"},
-                   {"Contribution a unit", true, true},
-                   {"Margin a unit", true}};
-  for (const ChannelRow& row : channels.rows) {
-    std::string line = row.line;
-    if (!line.empty()) line += row.paid ? ", paid" : ", free";
-    for (size_t a = 0; a < row.arms.size(); ++a) {
-      const ChannelArm& arm = row.arms[a];
-      const double like = MarginOf(row, 0).value_or(1);
-      const auto text = [&](std::optional<double> value) {
-        return value ? FormatValue(*metric, *value, like) : std::string(kNothing);
-      };
-      std::string margin = text(arm.margin);
-      if (arm.margin_lo) margin += " [" + text(arm.margin_lo) + ", " + text(arm.margin_hi) + "]";
-      Tone tone = Tone::kPlain;
-      if (arm.margin_lo && *arm.margin_lo > 0) tone = Tone::kGood;
-      if (arm.margin_hi && *arm.margin_hi < 0) tone = Tone::kBad;
-      const bool first = a == 0;
-      table.rows.push_back({{first ? (row.total ? "All " : "") + row.title : ""},
-                            {first ? line : ""},
-                            {first ? FormatCount(row.units) : ""},
-                            {first ? FormatFixed(row.cost, 0) : ""},
-                            {first ? FormatFixed(row.cost_per_unit, 2) : ""},
-                            {ArmName(report, arm.arm)},
-                            {text(arm.contribution)},
-                            {margin, report.verdict.withheld ? Tone::kMuted : tone}});
-    }
-  }
-  table.note = "A unit's channel is the one it first came by. " +
-               std::string(channels.costs_hash.empty()
-                               ? "No costs are known (there is no costs.csv), so margins are "
-                                 "contributions."
-                               : "Costs (costs.csv " + channels.costs_hash +
-                                     ") are those of the days of enrolment, over all units they "
-                                     "brought; intervals are each row's own.");
-  return table;
 }
 
 // --- Small print ---------------------------------------------------------------------------------
@@ -592,7 +429,14 @@ View MakeView(const Report& report) {
   for (const FunnelReport& funnel : report.funnels) {
     if (!funnel.stages.empty()) view.funnels.push_back(FunnelSection(report, funnel));
   }
+  if (report.economics) view.economics.push_back(EconomicsTable(report, *report.economics));
   for (const SliceReport& slice : report.slices) view.slices.push_back(SliceTable(report, slice));
+  for (const DaysReport& days : report.days) {
+    if (days.status == Status::kOk) view.days.push_back(DaysTable(report, days));
+  }
+  for (const OverlapReport& overlap : report.overlaps) {
+    view.overlaps.push_back(OverlapTable(report, overlap));
+  }
   if (report.channels) view.slices.push_back(ChannelTable(report, *report.channels));
   Method(report, &view);
   return view;

@@ -63,7 +63,10 @@ struct View {
   ViewTable arms;
   std::vector<ViewSection> lenses;
   std::vector<ViewSection> funnels;
+  std::vector<ViewTable> economics;
   std::vector<ViewTable> slices;
+  std::vector<ViewTable> days;  // Of Report::days, those with status kOk.
+  std::vector<ViewTable> overlaps;
   std::vector<ViewNote> method;  // How to read it; pre-registration.
 };
 

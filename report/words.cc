@@ -279,6 +279,12 @@ std::string Sentence(Status status) {
       return "no data for the control";
     case Status::kNotPlanned:
       return "not in these data";
+    case Status::kNotEnoughClusters:
+      return "not enough clusters";
+    case Status::kNotForClusters:
+      return "not computed for clusters";
+    case Status::kNotForPhases:
+      return "not computed where the weights changed";
   }
   return "";
 }
@@ -370,6 +376,11 @@ std::string PairSentence(DualPair pair) {
       return "z from the spread of order statistics and its interval";
     case DualPair::kRestrictedMean:
       return "z of the restricted mean (Kaplan-Meier) and its interval";
+    case DualPair::kClusterT:
+      return "t between clusters (CR2 errors, Satterthwaite degrees of freedom) and its interval";
+    case DualPair::kRandomisation:
+      return "the assignment itself, redrawn (randomisation test over the few clusters), and the "
+             "effects it does not reject";
   }
   return "";
 }

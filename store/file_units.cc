@@ -291,7 +291,7 @@ class UnitRows {
 
   using Buffers = std::vector<GramBuffer>;  // [arm * groups + group]
 
-  bool clustered() const { return !plan_.population.cluster_attribute.empty(); }
+  bool clustered() const { return Clustered(plan_.population); }
 
   Buffers NewBuffers() const {
     Buffers buffers;
@@ -306,8 +306,13 @@ class UnitRows {
   // Rows of one cluster wait here until the next cluster begins.
   struct OpenCluster {
     std::map<std::pair<Buffers*, size_t>, std::vector<double>> sums;
+    const Buffers* whole = nullptr;
+    ClusterRows rows;  // Of the whole.
     void Flush() {
-      for (auto& [where, values] : sums) (*where.first)[where.second].Add(values);
+      for (auto& [where, values] : sums) {
+        (*where.first)[where.second].Add(values);
+        if (where.first == whole) rows.Add(where.second, values);
+      }
       sums.clear();
     }
   };
@@ -330,6 +335,8 @@ class UnitRows {
 
   absl::Status AddRows() {
     whole_ = NewBuffers();
+    cluster_.whole = &whole_;
+    cluster_.rows = ClusterRows(whole_.size());
     slices_.resize(plan_.slices.size());
     quantile_values_.assign(plan_.quantiles.size(),
                             std::vector<std::vector<QuantileMember>>(plan_.population.arms.size()));
@@ -375,6 +382,9 @@ class UnitRows {
         cell.slice_value = value;
         cell.group = static_cast<int>(g);
         cell.gram = buffer.Take();
+        if (slice < 0 && clustered()) {
+          cell.clusters = cluster_.rows.Take(arm * plan_.groups.size() + g);
+        }
         result_.cells.push_back(std::move(cell));
       }
     }

@@ -179,6 +179,7 @@ void Fold::AddExposures(const ExposureBatch& batch) {
   for (size_t i = 0; i < batch.size; ++i) {
     const int64_t ts_ms = batch.ts_ms[i];
     if (ts_ms < population.from_ms || ts_ms >= population.to_ms) continue;
+    if (InWashout(population, ts_ms)) continue;
     const int32_t arm = batch.arm[i];
     if (arm < 0) continue;
     const size_t unit = batch.unit[i];

@@ -201,7 +201,7 @@ class CellBuilder {
   }
 
  private:
-  bool clustered() const { return program_.cluster_slot >= 0; }
+  bool clustered() const { return Clustered(program_.plan.population); }
   size_t arms() const { return program_.plan.population.arms.size(); }
   size_t groups() const { return program_.plan.groups.size(); }
 
@@ -279,10 +279,11 @@ class CellBuilder {
   }
 
   // One row per cluster and cell: sums over its units, and last their number.
-  absl::Status AddClusters(std::vector<GramBuffer>* buffers) const {
+  absl::Status AddClusters(std::vector<GramBuffer>* buffers) {
     *buffers = Buffers();
-    const std::vector<uint32_t>& cluster =
-        units_.attributes[static_cast<size_t>(program_.cluster_slot)];
+    const std::vector<uint32_t> cluster = ClusterOfUnit(program_, units_);
+    const size_t whole = phase_count_ * arms() * groups();  // Cells of the whole come first.
+    cluster_rows_ = ClusterRows(whole);
     std::vector<uint32_t> order;
     for (uint32_t unit = 0; unit < units_.size(); ++unit) {
       if (units_.Analysed(unit)) order.push_back(unit);
@@ -293,12 +294,14 @@ class CellBuilder {
     std::vector<double> part;
     std::map<size_t, std::vector<double>> open;
     const auto flush = [&] {
-      for (const auto& [cell, values] : open) (*buffers)[cell].Add(values);
+      for (const auto& [cell, values] : open) {
+        (*buffers)[cell].Add(values);
+        if (cell < whole) cluster_rows_.Add(cell, values);
+      }
       open.clear();
     };
     for (size_t i = 0; i < order.size(); ++i) {
-      // Units without the attribute are clusters of their own.
-      if (i > 0 && (cluster[order[i]] == 0 || cluster[order[i]] != cluster[order[i - 1]])) flush();
+      if (i > 0 && cluster[order[i]] != cluster[order[i - 1]]) flush();
       FULCRUM_RETURN_IF_ERROR(ForEachCell(
           order[i], &row, &part, [&](size_t cell, bool mature, const std::vector<double>& values) {
             if (!mature) {
@@ -314,13 +317,14 @@ class CellBuilder {
     return absl::OkStatus();
   }
 
-  void Emit(std::vector<GramBuffer>* buffers, std::vector<Cell>* cells) const {
+  void Emit(std::vector<GramBuffer>* buffers, std::vector<Cell>* cells) {
     for (size_t s = 0; s < slicings_.size(); ++s) {
       for (size_t v = 0; v < slicings_[s].values.size(); ++v) {
         for (const auto& [phase, index] : phases_) {
           for (size_t arm = 0; arm < arms(); ++arm) {
             for (size_t g = 0; g < groups(); ++g) {
-              GramBuffer& buffer = (*buffers)[Index(first_value_[s] + v, index, arm, g)];
+              const size_t at = Index(first_value_[s] + v, index, arm, g);
+              GramBuffer& buffer = (*buffers)[at];
               if (s > 0 && buffer.empty()) continue;
               Cell cell;
               cell.arm = static_cast<int>(arm);
@@ -330,6 +334,7 @@ class CellBuilder {
               cell.group = static_cast<int>(g);
               cell.gram = buffer.Take();
               cell.maturing = buffer.maturing;
+              if (s == 0 && clustered()) cell.clusters = cluster_rows_.Take(at);
               cells->push_back(std::move(cell));
             }
           }
@@ -346,6 +351,7 @@ class CellBuilder {
   size_t value_count_ = 0;
   std::map<int32_t, size_t> phases_;
   size_t phase_count_ = 0;
+  ClusterRows cluster_rows_;
 };
 
 }  // namespace

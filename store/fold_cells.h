@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "stats/gram.h"
+#include "store/plan.h"
 
 namespace fulcrum::store {
 
@@ -60,6 +61,24 @@ class GramBuffer {
   stats::Gram gram_;
   std::vector<double> rows_;
   int64_t rows_without_columns_ = 0;  // A group without columns still counts its units.
+};
+
+// The rows of clusters by cell, kept while a cell has few: what goes to Cell::clusters.
+class ClusterRows {
+ public:
+  explicit ClusterRows(size_t cells = 0) : rows_(cells), counts_(cells, 0) {}
+  void Add(size_t cell, const std::vector<double>& row) {
+    if (++counts_[cell] > kMaxClusterRows) {
+      rows_[cell] = {};
+    } else {
+      rows_[cell].push_back(row);
+    }
+  }
+  std::vector<std::vector<double>> Take(size_t cell) { return std::move(rows_[cell]); }
+
+ private:
+  std::vector<std::vector<std::vector<double>>> rows_;
+  std::vector<size_t> counts_;
 };
 
 // The `max_values` most frequent of the values, ties in order of their text; the rest is

@@ -85,6 +85,16 @@ class Compiler {
     if (population.enrol == EnrolRule::kEvent && population.enrol_events.empty()) {
       return InvalidArgument("enrolment is by event, but no enrol event is named; name one");
     }
+    if (population.block_ms > 0) {
+      if (population.from_ms == std::numeric_limits<int64_t>::min()) {
+        return InvalidArgument("blocks of a switchback count from the start; set from_ms");
+      }
+      if (population.enrol == EnrolRule::kEvent) {
+        return InvalidArgument(
+            "a switchback's unit is of the block it was exposed in; "
+            "enrol by exposure");
+      }
+    }
     if (!population.exclude_attribute.empty()) {
       out_.exclude_slot = Intern(&out_.needs.attributes, population.exclude_attribute);
     }

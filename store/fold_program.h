@@ -248,6 +248,9 @@ inline bool Mature(const FoldUnits& units, uint32_t unit, int64_t maturity_ms) {
   return units.as_of_ms - units.states.clock_ms(unit) >= maturity_ms;
 }
 
+// Which cluster or block each unit is in; without either, and where a unit lacks the cluster's
+// attribute, each is its own.
+std::vector<uint32_t> ClusterOfUnit(const FoldProgram& program, const FoldUnits& units);
 std::vector<double> ComputeCaps(const FoldProgram& program, const FoldUnits& units);
 absl::Status ComputeCells(const FoldProgram& program, const FoldUnits& units,
                           const std::vector<double>& caps, int threads, std::vector<Cell>* cells);

@@ -179,11 +179,24 @@ QuantileResult MakeQuantile(std::vector<QuantileMember> members, bool clustered,
   return result;
 }
 
-namespace {
-
-// Which cluster each unit is in; units without the attribute are their own, numbered after.
 std::vector<uint32_t> ClusterOfUnit(const FoldProgram& program, const FoldUnits& units) {
   std::vector<uint32_t> cluster(units.size());
+  const Population& population = program.plan.population;
+  if (population.block_ms > 0) {
+    std::map<std::pair<int64_t, uint32_t>, uint32_t> numbers;
+    for (size_t unit = 0; unit < units.size(); ++unit) {
+      if (!units.Analysed(unit)) continue;
+      const int64_t block =
+          (units.states.clock_ms(unit) - population.from_ms) / population.block_ms;
+      const uint32_t region =
+          program.cluster_slot < 0
+              ? 0
+              : units.attributes[static_cast<size_t>(program.cluster_slot)][unit];
+      const auto next = static_cast<uint32_t>(numbers.size());
+      cluster[unit] = numbers.try_emplace({block, region}, next).first->second;
+    }
+    return cluster;
+  }
   std::iota(cluster.begin(), cluster.end(), static_cast<uint32_t>(units.dictionary.size()));
   if (program.cluster_slot < 0) return cluster;
   const auto& codes = units.attributes[static_cast<size_t>(program.cluster_slot)];
@@ -193,7 +206,7 @@ std::vector<uint32_t> ClusterOfUnit(const FoldProgram& program, const FoldUnits&
   return cluster;
 }
 
-}  // namespace
+namespace {}  // namespace
 
 std::vector<SurvivalTable> ComputeSurvival(const FoldProgram& program, const FoldUnits& units) {
   std::vector<SurvivalTable> tables;
@@ -279,7 +292,7 @@ std::vector<QuantileResult> ComputeQuantiles(const FoldProgram& program, const F
         add(unit, std::min(row[c], caps[c]));
       }
     }
-    const bool clustered = spec.of_events || program.cluster_slot >= 0;
+    const bool clustered = spec.of_events || Clustered(program.plan.population);
     for (size_t arm = 0; arm < arms; ++arm) {
       QuantileResult result = MakeQuantile(std::move(by_arm[arm]), clustered, spec);
       result.quantile = static_cast<int>(i);

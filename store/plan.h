@@ -27,6 +27,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -169,6 +170,18 @@ struct Arm {
   double weight = 1;  // Expected share is weight / Σ weights, per phase where exposures carry one.
 };
 
+// What a SliceSpec names among its attributes to slice by the variant that the unit was first shown
+// in another experiment, at any time: for interactions of experiments. Files know of no other one.
+inline constexpr std::string_view kVariantIn = "\x01variant in ";
+inline std::string VariantIn(const std::string& experiment) {
+  return std::string(kVariantIn) + experiment;
+}
+// The experiment, "" where `attribute` is an attribute of the unit.
+inline std::string OtherExperiment(std::string_view attribute) {
+  if (attribute.substr(0, kVariantIn.size()) != kVariantIn) return "";
+  return std::string(attribute.substr(kVariantIn.size()));
+}
+
 enum class EnrolRule { kExposure, kEvent };
 
 // A unit with more than `more_than` such events within `within_ms`, at any time from `within_ms`
@@ -195,11 +208,28 @@ struct Population {
   bool exclude_multi_arm = false;         // Sensitivity: leave out units seen in several arms.
   // Planning from history, before anybody was exposed: the units are those of unit_kind that did
   // anything (or, where events are named, one of these) in [from, to), all in arms[0], their clock
-  // at the first such event. `experiment` and attributes play no part. Stores only, not files.
+  // at the first such event. `experiment`, attributes and wash-out play no part. Stores only, not
+  // files.
   bool active_units = false;
   std::vector<std::string> active_events;  // Raw names; empty = any event or exposure.
   std::string cluster_attribute;           // One Gram row per cluster and arm when set.
+  // Switchback: blocks of this length from from_ms on, which must be set; the cluster is then the
+  // block of the unit's first exposure (with a cluster_attribute: per value of it). Exposures in
+  // the first washout_ms of a block are as if they had not been. 0 = not a switchback.
+  int64_t block_ms = 0;
+  int64_t washout_ms = 0;
 };
+
+// Whether Grams have a row per cluster, and Cell::clusters is filled.
+inline bool Clustered(const Population& population) {
+  return !population.cluster_attribute.empty() || population.block_ms > 0;
+}
+
+// The first washout_ms of a block: what the block before did may not have worn off.
+inline bool InWashout(const Population& population, int64_t ts_ms) {
+  return population.washout_ms > 0 && population.block_ms > 0 && !population.active_units &&
+         (ts_ms - population.from_ms) % population.block_ms < population.washout_ms;
+}
 
 struct Plan {
   Population population;
@@ -219,6 +249,9 @@ struct Plan {
 
 // The whole has a cell for every arm, and phase that any unit is in, also without units; slices
 // only where there are units. Data with one row per unit has phase 0 and no maturity.
+// More clusters than this in a cell, and the Gram says enough: Cell::clusters stays empty.
+inline constexpr size_t kMaxClusterRows = 2000;
+
 struct Cell {
   int arm = 0;
   int phase = 0;
@@ -226,11 +259,14 @@ struct Cell {
   std::string slice_value;  // … and its value ("a / b" for compound ones, "(none)" where a unit
                             // has no such attribute, "other" for the tail).
   int group = 0;
-  stats::Gram gram;      // Over Group::columns, in their order. With a cluster_attribute: one
+  stats::Gram gram;      // Over Group::columns, in their order. With clusters or blocks: one
                          // row per cluster, the sums over its units of this cell, and one more
                          // column, last: their number. Units without the attribute are clusters
                          // of their own. A mean per unit is then a ratio to that column.
   int64_t maturing = 0;  // Units left out because their window has not passed.
+  // The rows behind the Gram, in no order: of the whole, with clusters, up to kMaxClusterRows. For
+  // leverages and for randomisation inference, which a Gram cannot give.
+  std::vector<std::vector<double>> clusters;
 };
 
 // Kaplan–Meier input: at each distinct time of an event, units at risk and events. `censored` are

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <optional>
 
 #include "base/status.h"
 #include "store/plan_scan.h"
@@ -134,6 +135,53 @@ class AttributeReader {
   std::vector<uint32_t> codes_;
 };
 
+// The variant that units were first shown in another experiment, as codes of the fold's dictionary.
+class OtherVariants {
+ public:
+  absl::Status Open(duckdb::Connection& connection, const std::string& experiment,
+                    const Scope& scope, Fold* fold) {
+    FULCRUM_ASSIGN_OR_RETURN(const std::vector<int32_t> codes,
+                             CodesOf(connection, "experiments", {experiment}));
+    if (codes.front() < 0) return absl::OkStatus();
+    FULCRUM_ASSIGN_OR_RETURN(
+        duckdb::Result rows,
+        connection.Stream("SELECT f.unit, f.ts_ms, f.seq, v.text FROM first_exposures f JOIN "
+                          "variants v ON v.id = f.variant" +
+                          scope.Where() + " AND experiment = " + std::to_string(codes.front()) +
+                          " AND kind = " + std::to_string(scope.kind)));
+    std::vector<std::pair<int64_t, int64_t>> first;  // Time and order of arrival.
+    while (true) {
+      FULCRUM_ASSIGN_OR_RETURN(const duckdb::Chunk chunk, rows.Next());
+      if (!chunk) return absl::OkStatus();
+      for (int64_t row = 0; row < chunk.size(); ++row) {
+        const auto unit = static_cast<size_t>(chunk.data<int32_t>(0)[row]);
+        const std::pair<int64_t, int64_t> at{chunk.data<int64_t>(1)[row],
+                                             chunk.data<int64_t>(2)[row]};
+        if (unit >= of_unit_.size()) {
+          of_unit_.resize(unit + 1, 0);
+          first.resize(unit + 1);
+        }
+        if (of_unit_[unit] != 0 && first[unit] <= at) continue;
+        first[unit] = at;
+        of_unit_[unit] = fold->dictionary().Code(Literal(std::string(chunk.text(3, row))));
+      }
+    }
+  }
+
+  const uint32_t* Read(const int32_t* units, size_t size) {
+    codes_.resize(size);
+    for (size_t i = 0; i < size; ++i) {
+      const auto unit = static_cast<size_t>(units[i]);
+      codes_[i] = unit < of_unit_.size() ? of_unit_[unit] : 0;
+    }
+    return codes_.data();
+  }
+
+ private:
+  std::vector<uint32_t> of_unit_;  // By dense id; 0 = in none.
+  std::vector<uint32_t> codes_;
+};
+
 }  // namespace
 
 absl::Status ScanExposures(duckdb::Connection& connection, const Plan& plan, const Scope& scope,
@@ -151,9 +199,15 @@ absl::Status ScanExposures(duckdb::Connection& connection, const Plan& plan, con
                                  (from_start ? "first_exposures" : "exposure_rows") +
                                  scope.Where() + OfPopulation(plan, scope);
   std::vector<AttributeReader> attributes(fold->needs().attributes.size());
+  std::vector<std::optional<OtherVariants>> others(attributes.size());
   std::string sql = "SELECT unit, variant, phase, ts_ms, seq";
   int at = 5;
   for (size_t a = 0; a < attributes.size(); ++a) {
+    const std::string other = OtherExperiment(fold->needs().attributes[a]);
+    if (!other.empty()) {
+      FULCRUM_RETURN_IF_ERROR(others[a].emplace().Open(connection, other, scope, fold));
+      continue;
+    }
     FULCRUM_RETURN_IF_ERROR(
         attributes[a].Open(connection, fold->needs().attributes[a], from_where, fold));
     sql += attributes[a].Select(at);
@@ -187,8 +241,9 @@ absl::Status ScanExposures(duckdb::Connection& connection, const Plan& plan, con
     batch.phase = chunk.data<int32_t>(2);
     batch.ts_ms = chunk.data<int64_t>(3);
     batch.sequence = chunk.data<int64_t>(4);
-    for (AttributeReader& attribute : attributes) {
-      batch.attributes.push_back(attribute.Read(chunk, fold));
+    for (size_t a = 0; a < attributes.size(); ++a) {
+      batch.attributes.push_back(others[a] ? others[a]->Read(ids, size)
+                                           : attributes[a].Read(chunk, fold));
     }
     fold->AddExposures(batch);
   }

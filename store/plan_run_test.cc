@@ -80,6 +80,7 @@ std::string StoreDifference(const World& world) {
   }
   // Twice: as the world asks, and with everything.
   Plan plan = world.plan;
+  plan.slices.push_back({"overlap", {VariantIn("another")}, 3});
   for (int pass = 0; pass < 2; ++pass) {
     const absl::StatusOr<PlanResult> got = store->Run(plan);
     if (!got.ok()) return std::string(Message(got.status()));

@@ -178,6 +178,9 @@ class Reference {
       }
       if (exposure.unit.first != population.unit_kind) continue;
       if (exposure.ts_ms < population.from_ms || exposure.ts_ms >= population.to_ms) continue;
+      const bool washout =
+          population.block_ms > 0 &&
+          (exposure.ts_ms - population.from_ms) % population.block_ms < population.washout_ms;
       if (arm < 0) {
         ++health.unknown_variant_exposures;
         ++health.unknown_variants[exposure.variant];
@@ -188,6 +191,7 @@ class Reference {
         health.first_exposure_ms = exposure.ts_ms;
       }
       health.last_exposure_ms = std::max(health.last_exposure_ms, exposure.ts_ms);
+      if (washout) continue;
       Unit& unit = units[exposure.unit];
       if (unit.first != nullptr && unit.arm != arm) unit.multi_arm = true;
       // Strictly earlier: of two at one instant the one ingested first is the first.
@@ -434,6 +438,18 @@ class Reference {
     }
   }
 
+  // What the unit was first shown in another experiment.
+  std::optional<Literal> FirstVariantIn(const std::string& experiment, const Unit& unit) const {
+    if (plan_.population.active_units) return std::nullopt;
+    const PastExposure* first = nullptr;
+    for (size_t i = 0; i < exposures_.size(); ++i) {
+      const PastExposure& exposure = *exposures_[i];
+      if (repeated_[i] || exposure.experiment != experiment || exposure.unit != unit.key) continue;
+      if (first == nullptr || exposure.ts_ms < first->ts_ms) first = &exposure;
+    }
+    return first == nullptr ? std::nullopt : std::optional(Literal(first->variant));
+  }
+
   std::vector<double> CapValues(const Column& column, int c) const {
     const CapRule& rule = *column.cap;
     std::multimap<int64_t, double> by_clock;
@@ -447,14 +463,11 @@ class Reference {
     }
     if (by_clock.size() < static_cast<size_t>(rule.first_units)) return {};
     std::vector<double> values;
-    int64_t taken = 0;
-    int64_t last_clock_ms = 0;
+    int64_t taken = 0, last_clock_ms = 0;
     for (const auto& [clock_ms, value] : by_clock) {
-      const bool full = rule.first_units > 0 && taken >= rule.first_units;
-      if (full && clock_ms != last_clock_ms) break;
+      if (rule.first_units > 0 && taken >= rule.first_units && clock_ms != last_clock_ms) break;
       if (value != 0 || rule.include_zeros) values.push_back(value);
-      last_clock_ms = clock_ms;
-      ++taken;
+      last_clock_ms = clock_ms, ++taken;
     }
     return values;
   }
@@ -462,7 +475,9 @@ class Reference {
   std::string SliceValue(const Unit& unit, const SliceSpec& slice) const {
     std::string text;
     for (const std::string& attribute : slice.attributes) {
-      const Literal* value = Attribute(unit, attribute);
+      const std::string other = OtherExperiment(attribute);
+      const std::optional<Literal> shown = FirstVariantIn(other, unit);
+      const Literal* value = other.empty() ? Attribute(unit, attribute) : shown ? &*shown : nullptr;
       if (&attribute != &slice.attributes.front()) text += " / ";
       text += value == nullptr ? "(none)" : LiteralText(*value);
     }
@@ -520,7 +535,7 @@ class Reference {
 
   void FillCell(const std::map<UnitKey, std::string>& value_of, Cell* cell) const {
     const Group& group = plan_.groups[static_cast<size_t>(cell->group)];
-    const bool clustered = !plan_.population.cluster_attribute.empty();
+    const bool clustered = Clustered(plan_.population);
     const size_t width = group.columns.size() + (clustered ? 1 : 0);
     std::map<std::string, std::vector<double>> clusters;
     for (const Unit& unit : units_) {
@@ -539,12 +554,24 @@ class Reference {
       if (clustered) row[width - 1] += 1;
     }
     cell->gram = stats::Gram(width);
-    for (const auto& [cluster, row] : clusters) cell->gram.Add(row);
+    for (const auto& [cluster, row] : clusters) {
+      cell->gram.Add(row);
+      if (clustered && cell->slice < 0 && clusters.size() <= kMaxClusterRows) {
+        cell->clusters.push_back(row);
+      }
+    }
   }
 
   // A text that no two clusters share; without a cluster attribute each unit is one.
   std::string ClusterOf(const Unit& unit) const {
     const Literal* cluster = Attribute(unit, plan_.population.cluster_attribute);
+    if (plan_.population.block_ms > 0) {
+      const int64_t since_ms = unit.first->ts_ms - plan_.population.from_ms;
+      std::string block = "block " + std::to_string(since_ms / plan_.population.block_ms);
+      if (cluster == nullptr) return block;
+      return block + (std::holds_alternative<std::string>(*cluster) ? " t" : " v") +
+             LiteralText(*cluster);
+    }
     if (plan_.population.cluster_attribute.empty() || cluster == nullptr) {
       return "unit " + unit.key.first + "/" + unit.key.second;
     }
@@ -643,7 +670,7 @@ class Reference {
             if (value) members.push_back({cluster, *value});
           }
         }
-        const bool clustered = spec.of_events || !plan_.population.cluster_attribute.empty();
+        const bool clustered = spec.of_events || Clustered(plan_.population);
         QuantileResult result = MakeQuantile(std::move(members), clustered, spec);
         result.quantile = static_cast<int>(i);
         result.arm = static_cast<int>(arm);

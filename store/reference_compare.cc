@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <sstream>
@@ -51,6 +52,23 @@ std::string Name(const Cell& cell) {
   return out.str();
 }
 
+// Rows of clusters, in no order.
+void CompareClusters(const std::string& name, std::vector<std::vector<double>> got,
+                     std::vector<std::vector<double>> want, Comparison* out) {
+  out->Exact(name + " cluster rows", static_cast<double>(got.size()),
+             static_cast<double>(want.size()));
+  if (out->failed()) return;
+  std::sort(got.begin(), got.end());
+  std::sort(want.begin(), want.end());
+  for (size_t i = 0; i < want.size() && !out->failed(); ++i) {
+    out->Exact(name + " cluster width", static_cast<double>(got[i].size()),
+               static_cast<double>(want[i].size()));
+    for (size_t c = 0; c < want[i].size() && !out->failed(); ++c) {
+      out->Close(name + " cluster " + std::to_string(i), got[i][c], want[i][c]);
+    }
+  }
+}
+
 void CompareCells(const PlanResult& got, const PlanResult& want, Comparison* out) {
   const auto got_cells = ByKey(got);
   const auto want_cells = ByKey(want);
@@ -66,6 +84,7 @@ void CompareCells(const PlanResult& got, const PlanResult& want, Comparison* out
                static_cast<double>(cell->maturing));
     out->Exact(Name(*cell) + " width", static_cast<double>(a.width()),
                static_cast<double>(b.width()));
+    CompareClusters(Name(*cell), it->second->clusters, cell->clusters, out);
     if (out->failed()) return;
     for (size_t i = 0; i < b.width(); ++i) {
       out->Close(Name(*cell) + " mean " + std::to_string(i), a.mean(i), b.mean(i));

@@ -174,6 +174,7 @@ class Shrinker {
     Drop([](auto& w) -> auto& { return w.plan.population.exclude_bursts; });
     Plain([=](auto& w) -> auto& { return population(w).exclude_multi_arm; });
     Plain([=](auto& w) -> auto& { return population(w).active_events; });
+    Plain([=](auto& w) -> auto& { return population(w).block_ms; });
     Set(
         [=](auto& w) -> auto& { return population(w).from_ms; },
         std::numeric_limits<int64_t>::min());

@@ -237,6 +237,13 @@ class WorldMaker {
     if (random_.OneIn(4)) population.exclude_attribute = "bot";
     population.exclude_multi_arm = random_.OneIn(4);
     if (random_.OneIn(4)) population.cluster_attribute = "household";
+    if (population.enrol == EnrolRule::kExposure && random_.OneIn(6)) {
+      if (population.from_ms == std::numeric_limits<int64_t>::min()) {
+        population.from_ms = kStart - kTick * random_.Below(3);
+      }
+      population.block_ms = (2 + random_.Below(8)) * kTick;
+      if (random_.OneIn(2)) population.washout_ms = population.block_ms / 3;
+    }
     MakeExclusions(&population);
   }
 
@@ -299,7 +306,7 @@ class WorldMaker {
     static const char* const kChannels[] = {"search", "search", "organic", "other", "media"};
     PastExposure exposure;
     if (random_.OneIn(2)) exposure.exposure_id = "x" + std::to_string(random_.Below(8));
-    exposure.experiment = random_.OneIn(8) ? "another" : kExperiment;
+    exposure.experiment = random_.OneIn(6) ? "another" : kExperiment;
     exposure.unit = random_.OneIn(8) ? SomeUser() : SomeDevice();
     if (world_.plan.population.unit_kind == "order" && !random_.OneIn(8)) {
       exposure.unit = {"order", "o" + std::to_string(random_.Below(3))};
