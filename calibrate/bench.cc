@@ -155,6 +155,8 @@ Bench::Bench(const BenchOptions& options) {
   if (options.planned_days > 0) {
     experiment().decision.planned_duration_ms = options.planned_days * kDayMs;
   }
+  // A shopper has a sum over the window and no days of it.
+  experiment().analysis.by_day = false;
   auto plan = report::MakePlan(definitions_, experiment());
   if (!plan.ok()) Refuse(std::string(plan.status().message()));
   plan_ = *std::move(plan);

@@ -363,9 +363,9 @@ TEST(EmbeddedStore, TellsTheFirstExposureOfAUnitWithItsAttributes) {
   EXPECT_EQ(first.phase, 1);
   EXPECT_EQ(first.propensity, 0.5);
   EXPECT_EQ(first.snapshot, "s1");
-  EXPECT_EQ(first.attributes, (std::map<std::string, std::string>{{"age", "30.0"},
-                                                                  {"channel", R"("said \"hi\"")"},
-                                                                  {"member", "true"}}));
+  EXPECT_EQ(first.attributes,
+            (std::map<std::string, std::string>{
+                {"age", "30.0"}, {"channel", R"("said \"hi\"")"}, {"member", "true"}}));
   EXPECT_EQ((*seen)[1].propensity, 0);
   EXPECT_TRUE((*seen)[1].snapshot.empty());
   EXPECT_TRUE((*seen)[1].attributes.empty());
