@@ -202,8 +202,11 @@ MetricResult EstimateTimeTo(const EffectInput& input, const store::PlanResult& r
       c.status = Status::kNoControl;
     } else if (curves[a].n == 0) {
       c.status = Status::kNoUnits;
-    } else if (store::Clustered(input.plan.population)) {
-      c.status = Status::kNotForClusters;  // Greenwood's variance takes units as independent.
+    } else if (store::Clustered(input.plan.population) &&
+               (input.plan.population.block_ms > 0 || curves[0].n_clusters == 0 ||
+                curves[a].n_clusters == 0)) {
+      // Greenwood's variance takes units as independent, and tables know clusters, not blocks.
+      c.status = Status::kNotForClusters;
     } else if (curves[0].reached + curves[a].reached == 0) {
       c.status = Status::kNoEvents;
     } else {
