@@ -158,9 +158,165 @@ def ingest_once(seconds, pace_ms):
             f" {len(asked)} reports, median {statistics.median(asked or [0]):.1f} s; MiB {files}")
 
 
+def report_ways(units, repeats, ways=None):
+    """One run of report_bench; its printed table goes through, its figures come back."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as out:
+        command = [BIN / "report_bench", "--units", str(units), "--repeats", str(repeats),
+                   "--json", out.name]
+        if ways:
+            command += ["--ways", ",".join(ways)]
+        subprocess.run(command, check=True)
+        return json.load(open(out.name))["ways"]
+
+
+def postgres(units, statement):
+    """Seconds of the single statement in a private PostgreSQL 15 on a unix socket, or None."""
+    bin_dir = pathlib.Path("/usr/lib/postgresql/15/bin")
+    if not (bin_dir / "initdb").exists():
+        # Not in script/deps: the package starts a server of its own.
+        say("postgres     skipped: PostgreSQL 15 is not installed (apt-get install postgresql-15)")
+        return None
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="fulcrum-bench-postgres-"))
+    user = []
+    if os.geteuid() == 0:  # The server refuses to run as root.
+        user = ["runuser", "-u", "postgres", "--"]
+        shutil.chown(directory, "postgres")
+    data, socket = directory / "data", directory / "socket"
+    quiet = {"stdout": subprocess.DEVNULL, "check": True, "cwd": "/"}
+
+    def psql(sql, **options):
+        return subprocess.run([*user, bin_dir / "psql", "-h", socket, "-U", "bench", "-d",
+                               "postgres", "-qAt", "-v", "ON_ERROR_STOP=1", "-c", sql],
+                              check=True, cwd="/", **options)
+
+    try:
+        file = directory / "bench.duckdb"
+        subprocess.run([BIN / "report_bench", "keep", file, str(units)], check=True)
+        subprocess.run([BIN / "report_bench", "csv", file, directory], check=True)
+        os.chmod(directory, 0o755)
+        subprocess.run([*user, "mkdir", socket], **quiet)
+        subprocess.run([*user, bin_dir / "initdb", "-D", data, "-U", "bench", "-A", "trust"],
+                       **quiet)
+        # Two processes a query, and room to hash and sort, as on the other side.
+        options = (f"-c listen_addresses= -c unix_socket_directories={socket} -c fsync=off"
+                   " -c shared_buffers=1GB -c work_mem=1GB -c max_parallel_workers_per_gather=1"
+                   " -c max_parallel_workers=1 -c jit=off")
+        subprocess.run([*user, bin_dir / "pg_ctl", "-D", data, "-w", "-l", directory / "data/log",
+                        "-o", options, "start"], **quiet)
+        try:
+            psql("CREATE TABLE sql_exposures(unit BIGINT, variant INTEGER, ts_ms BIGINT);"
+                 "CREATE TABLE sql_events(unit BIGINT, name INTEGER, ts_ms BIGINT,"
+                 " value DOUBLE PRECISION)")
+            for table in ("exposures", "events"):
+                psql(f"COPY sql_{table} FROM '{directory}/{table}.csv' (FORMAT csv)")
+            psql("VACUUM ANALYZE sql_exposures")
+            psql("VACUUM ANALYZE sql_events")
+            seconds = []
+            for _ in range(3):
+                begin = time.monotonic()
+                psql(statement, stdout=subprocess.DEVNULL)
+                seconds.append(time.monotonic() - begin)
+            return statistics.median(seconds)
+        finally:
+            subprocess.run([*user, bin_dir / "pg_ctl", "-D", data, "-m", "immediate", "stop"],
+                           **quiet)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def ratios(ways, postgres_seconds):
+    """The figures that the goals are in, from one run."""
+    plan, floor = ways["plan"], ways["floor"]
+    lines = [("against the hand-written loop", "at most 4x", plan["seconds"] / floor["seconds"]),
+             ("faster than the single SQL", "at least 8x", ways["sql"]["seconds"] / plan["seconds"]),
+             ("memory of the single SQL's", "at most 0.5", plan["peak_mb"] / ways["sql"]["peak_mb"]),
+             ("faster than one SQL a metric, 6", "at least 20x",
+              ways["sql_each"]["seconds"] / plan["seconds"]),
+             ("faster than one SQL a metric, 20", "at least 40x",
+              ways["sql_each_20"]["seconds"] / ways["plan_20"]["seconds"]),
+             ("repeated after 1% more events", "at most 0.05",
+              ways["repeated"]["seconds"] / ways["fresh"]["seconds"]),
+             ("with a covariate and 3 slices", "at most 2x",
+              ways["sliced"]["seconds"] / plan["seconds"])]
+    if postgres_seconds:
+        lines.append(("faster than PostgreSQL 15", "at least 60x", postgres_seconds / plan["seconds"]))
+    for name, goal, value in lines:
+        say(f"{name:34s} {value:7.3g}   (goal {goal})")
+
+
 def bench_report():
-    say("== report: against a hand-written loop and the best single SQL on the same data")
-    subprocess.run([BIN / "report_bench"], check=True)
+    say("== report: against a hand-written loop, SQL in DuckDB and in PostgreSQL, on the same data")
+    ways = report_ways(1_000_000, ROUNDS)
+    statement = subprocess.run([BIN / "report_bench", "statement"], capture_output=True, text=True,
+                               check=True).stdout
+    seconds = postgres(1_000_000, statement)
+    if seconds:
+        say(f"postgres     {seconds:8.3f} s")
+    ratios(ways, seconds)
+
+
+GROWTH = {1_000_000: (5, "half a minute"), 10_000_000: (3, "6 minutes and 5 GB of disk"),
+          50_000_000: (1, "15 minutes, 20 GB of disk and 12 GB of memory")}
+
+
+def bench_growth():
+    """1, 10 and 50 million units on one chart; sizes as arguments, all if none is given."""
+    wanted = [int(float(a) * 1e6) for a in GROWTH_SIZES] or list(GROWTH)
+    rows = {}
+    for units in wanted:
+        repeats, takes = GROWTH[units]
+        say(f"== growth: {units // 1_000_000} million units; this takes about {takes}")
+        # The statement over 250 million events does not fit beside the data.
+        names = ["floor", "plan"] + (["sql"] if units <= 10_000_000 else [])
+        rows[units] = report_ways(units, repeats, names)
+    table = pathlib.Path("docs/images/growth.json")
+    kept = json.loads(table.read_text()) if table.exists() else {}
+    kept.update({str(units): {way: {k: round(v, 4) for k, v in of.items()}
+                              for way, of in ways.items()} for units, ways in rows.items()})
+    table.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+    pathlib.Path("docs/images/growth.svg").write_text(growth_svg(kept))
+    say("wrote docs/images/growth.json and docs/images/growth.svg")
+
+
+def growth_svg(figures):
+    """Both axes logarithmic: what grows linearly is a straight line of slope one."""
+    colours = {"floor": ("#666666", "hand-written loop"), "plan": ("#0b6e4f", "a plan, cold"),
+               "sql": ("#b3541e", "one SQL statement")}
+    left, top, width, height = 70, 30, 520, 300
+    low, high = 1e-2, 1e2
+
+    def x(units):
+        return left + width * (math.log10(units) - 5.8) / 2.1
+
+    def y(seconds):
+        return top + height * (math.log10(high) - math.log10(seconds)) / math.log10(high / low)
+
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 150} '
+           f'{top + height + 50}" font-family="sans-serif" font-size="12">',
+           '<rect width="100%" height="100%" fill="white"/>']
+    for decade in range(-2, 3):
+        at = y(10.0 ** decade)
+        out.append(f'<line x1="{left}" x2="{left + width}" y1="{at:.1f}" y2="{at:.1f}" '
+                   'stroke="#dddddd"/>'
+                   f'<text x="{left - 8}" y="{at + 4:.1f}" text-anchor="end">{10.0 ** decade:g} s</text>')
+    for units in GROWTH:
+        out.append(f'<text x="{x(units):.1f}" y="{top + height + 20}" text-anchor="middle">'
+                   f'{units // 1_000_000} M units</text>')
+    for way, (colour, name) in colours.items():
+        points = [(x(int(units)), y(of[way]["seconds"]), of[way])
+                  for units, of in sorted(figures.items(), key=lambda i: int(i[0])) if way in of]
+        if not points:
+            continue
+        line = " ".join(f"{px:.1f},{py:.1f}" for px, py, _ in points)
+        out.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        for px, py, of in points:
+            memory = "" if way == "floor" else f", {of['peak_mb'] / 1024:.1f} GB"
+            out.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3.5" fill="{colour}"/>'
+                       f'<text x="{px + 7:.1f}" y="{py + 14:.1f}" fill="{colour}" font-size="10">'
+                       f"{of['seconds']:.2g} s{memory}</text>")
+        out.append(f'<text x="{points[-1][0] + 12:.1f}" y="{points[-1][1] - 6:.1f}" '
+                   f'fill="{colour}">{name}</text>')
+    return "\n".join(out) + "\n</svg>\n"
 
 
 def bench_sdk():
@@ -279,11 +435,17 @@ def bench_reload():
 
 BENCHES = {"decide": bench_decide, "others": bench_others, "reload": bench_reload,
            "ofrep": bench_ofrep, "ingest": bench_ingest, "report": bench_report,
-           "stats": bench_stats, "sdk": bench_sdk}
+           "stats": bench_stats, "sdk": bench_sdk,
+           "growth": bench_growth}
+GROWTH_SIZES = []  # Millions of units that were named after "growth".
 
 
 def main():
-    names = sys.argv[1:] or list(BENCHES)
+    # growth takes long and much disk: only when it is named, as `growth 1 10`.
+    names = sys.argv[1:] or [name for name in BENCHES if name != "growth"]
+    if names[0] == "growth":
+        GROWTH_SIZES.extend(names[1:])
+        names = names[:1]
     unknown = [name for name in names if name not in BENCHES]
     if unknown:
         raise SystemExit(f"error: there is no benchmark '{unknown[0]}'; it is one of "

@@ -24,6 +24,7 @@ struct Options {
   std::string server;
   std::string key;
   std::string as_of;
+  int64_t memory_bytes = 4LL << 30;
   OutputOptions output;
 };
 
@@ -43,6 +44,8 @@ absl::StatusOr<report::Report> FromData(const Options& options) {
   store::EmbeddedOptions embedded;
   embedded.directory = options.data;
   embedded.read_only = true;
+  embedded.report_memory_bytes = options.memory_bytes;
+  embedded.report_kept_bytes = 0;
   FULCRUM_ASSIGN_OR_RETURN(const auto opened, store::OpenEmbedded(embedded));
   FULCRUM_ASSIGN_OR_RETURN(auto controls, opened->ReadControls());
   FULCRUM_ASSIGN_OR_RETURN(auto published,
@@ -86,6 +89,11 @@ void AddReport(CLI::App* program, Run* run) {
   CLI::Option* server = command->add_option("--server", options->server, "URL of a running server");
   command->add_option("--key", options->key, "Key for --server, where it asks for one");
   command->add_option("--as-of", options->as_of, "Only what was received by then (RFC 3339)");
+  command
+      ->add_option("--memory", options->memory_bytes,
+                   "What it may hold of its units, as 4GiB; beyond it works in passes. With --data")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
   AddOutputOptions(command, &options->output);
   command->callback([=] {
     if (data->count() + server->count() == 0) throw CLI::RequiredError("--data or --server");

@@ -102,6 +102,16 @@ void AddServe(CLI::App* program, Run* run) {
       ->capture_default_str();
   command->add_flag("--allow-unsafe-edits", options->server.allow_unsafe_edits,
                     "Serve edits that move or mix units of running experiments (they are audited)");
+  command
+      ->add_option("--report-memory", options->server.report_memory_bytes,
+                   "What one report may hold of its units, as 4GiB; beyond it works in passes")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
+  command
+      ->add_option("--report-kept", options->server.report_kept_bytes,
+                   "Kept between reports, as 1GiB, so that the next reads only what is new")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
   command->add_option("--simulated-clock", options->simulated_clock,
                       "For demonstrations: start at this instant, move by POST /v1/clock");
   command->callback([=] {

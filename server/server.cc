@@ -52,6 +52,8 @@ class ServerImpl : public Server {
       store::EmbeddedOptions embedded;
       embedded.directory = options_.data_dir;
       embedded.duckdb_path = options_.duckdb_path;
+      embedded.report_memory_bytes = options_.report_memory_bytes;
+      embedded.report_kept_bytes = options_.report_kept_bytes;
       FULCRUM_ASSIGN_OR_RETURN(store_, store::OpenEmbedded(embedded));
     }
     AppOptions app;

@@ -25,7 +25,9 @@ namespace fulcrum::server {
 struct ServerOptions {
   std::string project_dir;
   std::string data_dir;
-  std::string duckdb_path;  // "" = inside data_dir.
+  std::string duckdb_path;                  // "" = inside data_dir.
+  int64_t report_memory_bytes = 4LL << 30;  // Of one report; the rest is done in passes.
+  int64_t report_kept_bytes = 1LL << 30;    // Of units' state, so that the next report is quick.
   std::string host = "127.0.0.1";
   int port = 8080;                  // 0 = any free one; see Server::port().
   std::string keys_file;            // "" = no keys; then `host` must be a loopback address.

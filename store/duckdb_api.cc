@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/duckdb_api.h"
 
+#include <algorithm>
+#include <exception>
+#include <map>
+#include <thread>
+
 #include "absl/cleanup/cleanup.h"
+#include "base/mutex.h"
 #include "base/status.h"
 
 namespace fulcrum::store::duckdb {
@@ -77,6 +83,100 @@ absl::Status Bind(duckdb_prepared_statement statement, idx_t index, const Param&
   return QueryError(duckdb_prepare_error(statement), DUCKDB_ERROR_INVALID_INPUT, sql);
 }
 
+// --- ScanInto: a scalar function that hands its arguments to a sink -----------------------------
+
+constexpr char kSinkFunction[] = "fulcrum_sink";
+
+// One running ScanInto. Threads get their worker number at their first chunk.
+class RunningScan {
+ public:
+  explicit RunningScan(RowSink* sink) : sink_(sink) {}
+  RowSink* sink() const { return sink_; }
+  int WorkerOfThisThread() {
+    const std::thread::id self = std::this_thread::get_id();
+    MutexLock lock(&mutex_);
+    for (size_t w = 0; w < threads_.size(); ++w) {
+      if (threads_[w] == self) return static_cast<int>(w);
+    }
+    threads_.push_back(self);
+    return static_cast<int>(threads_.size()) - 1;
+  }
+
+ private:
+  RowSink* const sink_;
+  Mutex mutex_;
+  std::vector<std::thread::id> threads_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Which scan a call belongs to: SQL can carry a number, not a pointer.
+class RunningScans {
+ public:
+  static RunningScans& Get() {
+    static RunningScans scans;
+    return scans;
+  }
+  int64_t Add(RunningScan* scan) {
+    MutexLock lock(&mutex_);
+    scans_[++last_] = scan;
+    return last_;
+  }
+  void Remove(int64_t token) {
+    MutexLock lock(&mutex_);
+    scans_.erase(token);
+  }
+  RunningScan* Find(int64_t token) {
+    MutexLock lock(&mutex_);
+    const auto it = scans_.find(token);
+    return it == scans_.end() ? nullptr : it->second;
+  }
+
+ private:
+  Mutex mutex_;
+  int64_t last_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::map<int64_t, RunningScan*> scans_ ABSL_GUARDED_BY(mutex_);
+};
+
+// The last argument is the scan's token; nothing is thrown into DuckDB.
+void SinkRows(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output) {
+  const ChunkView rows(input);
+  const auto size = static_cast<size_t>(rows.size());
+  auto* out = static_cast<bool*>(duckdb_vector_get_data(output));
+  std::fill(out, out + size, true);
+  if (size == 0) return;
+  RunningScan* scan = RunningScans::Get().Find(rows.data<int64_t>(rows.columns() - 1)[0]);
+  if (scan == nullptr) {
+    duckdb_scalar_function_set_error(info, "fulcrum_sink is for the program's own scans");
+    return;
+  }
+  const int worker = scan->WorkerOfThisThread();
+  if (worker >= RowSink::kMaxWorkers) {
+    duckdb_scalar_function_set_error(info, "the scan runs on more than 64 threads; set fewer");
+    return;
+  }
+  try {
+    scan->sink()->AddRows(rows, worker);
+  } catch (const std::exception& error) {
+    duckdb_scalar_function_set_error(info, error.what());
+  }
+}
+
+absl::Status RegisterSink(duckdb_connection connection) {
+  Handle<duckdb_scalar_function, duckdb_destroy_scalar_function> function(
+      duckdb_create_scalar_function());
+  const LogicalTypeHandle any(duckdb_create_logical_type(DUCKDB_TYPE_ANY));
+  const LogicalTypeHandle boolean(duckdb_create_logical_type(DUCKDB_TYPE_BOOLEAN));
+  duckdb_scalar_function_set_name(function.get(), kSinkFunction);
+  duckdb_scalar_function_set_varargs(function.get(), any.get());
+  duckdb_scalar_function_set_return_type(function.get(), boolean.get());
+  duckdb_scalar_function_set_special_handling(function.get());
+  duckdb_scalar_function_set_volatile(function.get());
+  duckdb_scalar_function_set_function(function.get(), SinkRows);
+  if (duckdb_register_scalar_function(connection, function.get()) == DuckDBSuccess) {
+    return absl::OkStatus();
+  }
+  return Internal("DuckDB did not take the function fulcrum_sink");
+}
+
 }  // namespace
 
 Result::~Result() {
@@ -148,6 +248,16 @@ absl::StatusOr<Result> Connection::Query(std::string_view sql, const Params& par
 
 absl::StatusOr<Result> Connection::Stream(std::string_view sql, const Params& params) {
   return Run(sql, params, true);
+}
+
+absl::StatusOr<int64_t> Connection::ScanInto(std::string_view columns, std::string_view from,
+                                             RowSink* sink) {
+  RunningScan scan(sink);
+  const int64_t token = RunningScans::Get().Add(&scan);
+  absl::Cleanup remove = [token] { RunningScans::Get().Remove(token); };
+  std::string sql = "SELECT count(";
+  sql.append(kSinkFunction).append("(").append(columns).append(", ").append(std::to_string(token));
+  return QueryInt(sql.append("::BIGINT)) ").append(from));
 }
 
 absl::StatusOr<Result> Connection::Run(std::string_view sql, const Params& params, bool streaming) {
@@ -230,6 +340,8 @@ absl::StatusOr<Database> Database::Open(const std::string& path,
   absl::Cleanup free_error = [&error] { duckdb_free(error); };
   const char* target = path.empty() ? nullptr : path.c_str();
   if (duckdb_open_ext(target, database.database_.out(), config.get(), &error) == DuckDBSuccess) {
+    FULCRUM_ASSIGN_OR_RETURN(const Connection connection, database.Connect());
+    FULCRUM_RETURN_IF_ERROR(RegisterSink(connection.raw()));
     return database;
   }
   std::string message = error != nullptr ? error : "unknown error";

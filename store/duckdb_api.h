@@ -62,15 +62,14 @@ using DataChunkHandle = Handle<duckdb_data_chunk, duckdb_destroy_data_chunk>;
 using Param = std::variant<std::monostate, bool, int32_t, int64_t, double, std::string_view>;
 using Params = std::vector<Param>;
 
-// Up to 2,048 rows, column by column. Views are valid until the chunk is destroyed.
-class Chunk {
+// Up to 2,048 rows, column by column, of a chunk that someone else owns. A value type.
+class ChunkView {
  public:
-  Chunk() = default;
-  explicit Chunk(duckdb_data_chunk chunk) : chunk_(chunk) {}
+  explicit ChunkView(duckdb_data_chunk chunk = nullptr) : raw_(chunk) {}
 
-  int64_t size() const { return static_cast<int64_t>(duckdb_data_chunk_get_size(chunk_.get())); }
-  int columns() const { return static_cast<int>(duckdb_data_chunk_get_column_count(chunk_.get())); }
-  explicit operator bool() const { return static_cast<bool>(chunk_); }
+  int64_t size() const { return static_cast<int64_t>(duckdb_data_chunk_get_size(raw_)); }
+  int columns() const { return static_cast<int>(duckdb_data_chunk_get_column_count(raw_)); }
+  explicit operator bool() const { return raw_ != nullptr; }
 
   // T is the column's physical type: bool, int32_t, int64_t, uint64_t, double, …; rows that are
   // NULL hold anything. TIMESTAMP is int64_t microseconds.
@@ -95,9 +94,29 @@ class Chunk {
 
  private:
   duckdb_vector Vector(int column) const {
-    return duckdb_data_chunk_get_vector(chunk_.get(), static_cast<idx_t>(column));
+    return duckdb_data_chunk_get_vector(raw_, static_cast<idx_t>(column));
   }
-  DataChunkHandle chunk_;
+  duckdb_data_chunk raw_;
+};
+
+// The same, owned: views are valid until it is destroyed.
+class Chunk : public ChunkView {
+ public:
+  Chunk() = default;
+  explicit Chunk(duckdb_data_chunk chunk) : ChunkView(chunk), owned_(chunk) {}
+
+ private:
+  DataChunkHandle owned_;
+};
+
+// Takes the rows of Connection::ScanInto.
+class RowSink {
+ public:
+  static constexpr int kMaxWorkers = 64;
+  virtual ~RowSink() = default;
+  // Called on DuckDB's threads and the caller's, several at once. Calls of one `worker`
+  // (0 <= worker < kMaxWorkers) never overlap; numbers are given from 0 as threads turn up.
+  virtual void AddRows(const ChunkView& rows, int worker) = 0;
 };
 
 // Owns its rows, or (streaming) the running query. Must not outlive its Connection.
@@ -138,6 +157,10 @@ class Connection {
   // One statement; rows are computed as Next() asks for them, so memory stays bounded. Nothing
   // else may run on this connection until the result is destroyed.
   absl::StatusOr<Result> Stream(std::string_view sql, const Params& params = {});
+  // `SELECT columns FROM …`, each chunk handed to `sink` by the thread that read it, without a copy
+  // and in no order. Twice as fast as Stream where the rows are many: nothing waits for one thread.
+  // Returns the number of rows.
+  absl::StatusOr<int64_t> ScanInto(std::string_view columns, std::string_view from, RowSink* sink);
   // The single number of a one-row result; NULL or no row is NotFound.
   absl::StatusOr<int64_t> QueryInt(std::string_view sql, const Params& params = {});
   absl::StatusOr<double> QueryDouble(std::string_view sql, const Params& params = {});

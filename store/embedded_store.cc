@@ -11,7 +11,6 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "store/export.h"
-#include "store/plan_run.h"
 #include "store/schema.h"
 
 namespace fulcrum::store {
@@ -78,6 +77,10 @@ absl::StatusOr<std::unique_ptr<EmbeddedStore>> EmbeddedStore::Open(const Embedde
   FULCRUM_ASSIGN_OR_RETURN(store->loader_,
                            Loader::Start(store->inbox_.get(), store->analytics_.get(),
                                          {.memory_bytes = options.loader_memory_bytes}));
+  store->runner_ =
+      std::make_unique<PlanRunner>(RunnerOptions{.threads = options.threads,
+                                                 .spill_directory = options.directory + "/tmp",
+                                                 .kept_bytes = options.report_kept_bytes});
   return store;
 }
 
@@ -124,7 +127,9 @@ absl::StatusOr<int64_t> EmbeddedStore::Freeze(int64_t now_ms) { return inbox_->F
 absl::StatusOr<PlanResult> EmbeddedStore::Run(const Plan& plan) {
   FULCRUM_RETURN_IF_ERROR(Flush());
   FULCRUM_ASSIGN_OR_RETURN(const AnalyticsSession session, analytics_->Connect());
-  return RunPlan(*session.database, plan, {.threads = options_.threads});
+  Plan bounded = plan;
+  bounded.memory_limit_bytes = std::min(plan.memory_limit_bytes, options_.report_memory_bytes);
+  return runner_->Run(*session.database, bounded);
 }
 
 namespace {

@@ -11,6 +11,7 @@
 #include "store/inbox.h"
 #include "store/loader.h"
 #include "store/lock_file.h"
+#include "store/plan_run.h"
 #include "store/store.h"
 
 namespace fulcrum::store {
@@ -50,6 +51,7 @@ class EmbeddedStore : public Store {
   std::unique_ptr<Inbox> inbox_;
   std::unique_ptr<Analytics> analytics_;
   std::unique_ptr<Loader> loader_;
+  std::unique_ptr<PlanRunner> runner_;
 };
 
 }  // namespace fulcrum::store

@@ -51,7 +51,7 @@ class EventRows {
 
   absl::StatusOr<PlanResult> Run() {
     FULCRUM_RETURN_IF_ERROR(CheckSource());
-    FULCRUM_ASSIGN_OR_RETURN(Fold fold, Fold::Compile(plan_));
+    FULCRUM_ASSIGN_OR_RETURN(Fold fold, Fold::Compile(plan_, 2));
     FULCRUM_ASSIGN_OR_RETURN(file_, OpenFile(source_, plan_.memory_limit_bytes / 2));
     FULCRUM_ASSIGN_OR_RETURN(arms_, ArmMap::Make(source_, plan_));
     FULCRUM_RETURN_IF_ERROR(FindColumns(fold.needs()));
@@ -64,13 +64,13 @@ class EventRows {
           ForEachRow(nullptr, [&](const FileRow& row) { feeder.AddEnrolment(Event(row)); }));
     }
     const bool open = plan_.as_of_ms == std::numeric_limits<int64_t>::max();
-    fold.CloseCohort(open ? last_ms_ : plan_.as_of_ms);
+    FULCRUM_RETURN_IF_ERROR(fold.CloseCohort(open ? last_ms_ : plan_.as_of_ms));
     FULCRUM_RETURN_IF_ERROR(AddEvents(&feeder));
     if (fold.wants_replay()) {
       fold.BeginReplay();
       FULCRUM_RETURN_IF_ERROR(AddEvents(&feeder));
     }
-    FULCRUM_ASSIGN_OR_RETURN(PlanResult result, fold.Finish(2));
+    FULCRUM_ASSIGN_OR_RETURN(PlanResult result, fold.Finish());
     feeder.AddHealth(&result.health);
     AddHealth(&result.health);
     return result;

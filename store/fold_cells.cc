@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
-#include <thread>
 #include <unordered_map>
 
+#include "absl/container/flat_hash_map.h"
 #include "base/status.h"
 #include "store/fold_program.h"
+#include "store/parallel.h"
 
 namespace fulcrum::store {
 
@@ -90,53 +90,84 @@ constexpr uint32_t kNoValue = std::numeric_limits<uint32_t>::max();
 struct Slicing {
   int slice = -1;
   std::vector<std::string> values;  // One unnamed value for the whole.
-  std::vector<uint32_t> of_unit;    // Empty for the whole.
+  PageVector<uint32_t> of_unit;     // Empty for the whole.
 };
 
 std::string ValueText(const FoldUnits& units, uint32_t code) {
   return code == 0 ? std::string(kAbsentSliceValue) : LiteralText(units.dictionary.value(code));
 }
 
+// Which combination of codes each unit has, numbered as they turn up; `texts` says how each reads.
+// One attribute is an array look-up a unit, several go through a hash of their codes.
+class CodeNumbers {
+ public:
+  CodeNumbers(const FoldUnits& units, const std::vector<int>& slots) : units_(units) {
+    for (const int slot : slots) codes_.push_back(&units.attributes[static_cast<size_t>(slot)]);
+    if (codes_.size() == 1) single_.assign(units.dictionary.size(), kNoValue);
+  }
+  uint32_t Of(size_t unit) {
+    if (codes_.size() == 1) {
+      uint32_t& number = single_[(*codes_[0])[unit]];
+      if (number == kNoValue) number = Name(unit);
+      return number;
+    }
+    key_.resize(codes_.size());
+    for (size_t s = 0; s < codes_.size(); ++s) key_[s] = (*codes_[s])[unit];
+    if (key_ == last_key_) return last_;
+    const auto it = several_.find(key_);
+    last_ = it != several_.end() ? it->second : several_.emplace(key_, Name(unit)).first->second;
+    last_key_ = key_;
+    return last_;
+  }
+  const std::vector<std::string>& texts() const { return texts_; }
+
+ private:
+  // Several codes may read alike: they are one value.
+  uint32_t Name(size_t unit) {
+    std::string text;
+    for (size_t s = 0; s < codes_.size(); ++s) {
+      if (s > 0) text += kCompoundSeparator;
+      text += ValueText(units_, (*codes_[s])[unit]);
+    }
+    const auto [named, fresh] =
+        number_of_text_.try_emplace(text, static_cast<uint32_t>(texts_.size()));
+    if (fresh) texts_.push_back(text);
+    return named->second;
+  }
+
+  const FoldUnits& units_;
+  std::vector<const PageVector<uint32_t>*> codes_;
+  std::vector<uint32_t> single_;
+  absl::flat_hash_map<std::vector<uint32_t>, uint32_t> several_;
+  std::unordered_map<std::string, uint32_t> number_of_text_;
+  std::vector<std::string> texts_;
+  std::vector<uint32_t> key_, last_key_;
+  uint32_t last_ = 0;
+};
+
 Slicing MakeSlicing(const FoldProgram& program, const FoldUnits& units, int slice) {
   const SliceSpec& spec = program.plan.slices[static_cast<size_t>(slice)];
-  const std::vector<int>& slots = program.slice_slots[static_cast<size_t>(slice)];
-  // Codes to distinct texts first: several codes may read alike.
-  std::map<std::vector<uint32_t>, uint32_t> id_of_codes;
-  std::unordered_map<std::string, uint32_t> id_of_text;
-  std::vector<std::pair<std::string, int64_t>> counts;
+  CodeNumbers numbers(units, program.slice_slots[static_cast<size_t>(slice)]);
+  std::vector<int64_t> counts;
   Slicing slicing;
   slicing.slice = slice;
   slicing.of_unit.assign(units.size(), 0);
-  std::vector<uint32_t> codes(slots.size());
-  std::vector<uint32_t> last_codes;
-  uint32_t last_id = 0;
   for (size_t unit = 0; unit < units.size(); ++unit) {
     if (!units.Analysed(unit)) continue;
-    for (size_t s = 0; s < slots.size(); ++s) {
-      codes[s] = units.attributes[static_cast<size_t>(slots[s])][unit];
-    }
-    if (codes != last_codes) {
-      const auto [it, added] = id_of_codes.try_emplace(codes, 0);
-      if (added) {
-        std::string text;
-        for (size_t s = 0; s < codes.size(); ++s) {
-          if (s > 0) text += kCompoundSeparator;
-          text += ValueText(units, codes[s]);
-        }
-        const auto [named, fresh] =
-            id_of_text.try_emplace(text, static_cast<uint32_t>(counts.size()));
-        if (fresh) counts.emplace_back(text, 0);
-        it->second = named->second;
-      }
-      last_codes = codes;
-      last_id = it->second;
-    }
-    slicing.of_unit[unit] = last_id;
-    ++counts[last_id].second;
+    const uint32_t number = numbers.Of(unit);
+    if (number >= counts.size()) counts.resize(number + 1, 0);
+    slicing.of_unit[unit] = number;
+    ++counts[number];
   }
-  slicing.values = TopSliceValues(counts, spec.max_values);
+  std::vector<std::pair<std::string, int64_t>> named;
+  std::unordered_map<std::string, size_t> number_of;
+  for (size_t n = 0; n < counts.size(); ++n) {
+    named.emplace_back(numbers.texts()[n], counts[n]);
+    number_of[numbers.texts()[n]] = n;
+  }
+  slicing.values = TopSliceValues(named, spec.max_values);
   std::vector<uint32_t> position(counts.size(), kNoValue);
-  for (uint32_t v = 0; v < slicing.values.size(); ++v) position[id_of_text[slicing.values[v]]] = v;
+  for (uint32_t v = 0; v < slicing.values.size(); ++v) position[number_of[slicing.values[v]]] = v;
   if (counts.size() > slicing.values.size()) {
     // A value that is itself called "other" shares its cell with the tail.
     auto other = std::find(slicing.values.begin(), slicing.values.end(), kOtherSliceValue);
@@ -156,8 +187,9 @@ Slicing MakeSlicing(const FoldProgram& program, const FoldUnits& units, int slic
 
 class CellBuilder {
  public:
-  CellBuilder(const FoldProgram& program, const FoldUnits& units, const std::vector<double>& caps)
-      : program_(program), units_(units), caps_(caps) {
+  CellBuilder(const FoldProgram& program, FoldUnits* units_to_keep, const std::vector<double>& caps)
+      : program_(program), units_(*units_to_keep), kept_(units_to_keep->kept_cells), caps_(caps) {
+    const FoldUnits& units = units_;
     slicings_.push_back({-1, {""}, {}});
     for (size_t s = 0; s < program.plan.slices.size(); ++s) {
       slicings_.push_back(MakeSlicing(program, units, static_cast<int>(s)));
@@ -166,37 +198,18 @@ class CellBuilder {
       first_value_.push_back(value_count_);
       value_count_ += slicing.values.size();
     }
-    int32_t last_phase = 0;
-    for (size_t unit = 0; unit < units.size(); ++unit) {
-      if (!units.Analysed(unit)) continue;
-      if (phases_.empty() || units.phase[unit] != last_phase) {
-        last_phase = units.phase[unit];
-        phases_.try_emplace(last_phase, 0);
-      }
-    }
-    for (auto& [phase, index] : phases_) index = phase_count_++;
+    for (const int32_t phase : units.phases) phases_.emplace(phase, phase_count_++);
   }
 
   absl::Status Build(int threads, std::vector<Cell>* cells) {
-    std::vector<std::vector<GramBuffer>> parts(clustered() ? 1 : static_cast<size_t>(threads));
-    std::vector<absl::Status> statuses(parts.size());
+    std::vector<GramBuffer> total = Buffers();
     if (clustered()) {
-      statuses[0] = AddClusters(&parts[0]);
+      FULCRUM_RETURN_IF_ERROR(AddClusters(&total));
     } else {
-      std::vector<std::thread> workers;
-      const size_t share = (units_.size() + parts.size() - 1) / parts.size();
-      for (size_t p = 1; p < parts.size(); ++p) {
-        workers.emplace_back(
-            [&, p] { statuses[p] = AddUnits(p * share, (p + 1) * share, &parts[p]); });
-      }
-      statuses[0] = AddUnits(0, share, &parts[0]);
-      for (std::thread& worker : workers) worker.join();
+      FULCRUM_RETURN_IF_ERROR(AddBlocks(threads, &total));
     }
-    for (const absl::Status& status : statuses) FULCRUM_RETURN_IF_ERROR(status);
-    for (size_t p = 1; p < parts.size(); ++p) {
-      for (size_t i = 0; i < parts[0].size(); ++i) parts[0][i].Merge(&parts[p][i]);
-    }
-    Emit(&parts[0], cells);
+    if (whole_is_sum()) AddUpWhole(&total);
+    Emit(&total, cells);
     return absl::OkStatus();
   }
 
@@ -204,9 +217,19 @@ class CellBuilder {
   bool clustered() const { return Clustered(program_.plan.population); }
   size_t arms() const { return program_.plan.population.arms.size(); }
   size_t groups() const { return program_.plan.groups.size(); }
+  // Every unit has one value of a slicing, so the whole is the sum over its values; not so for
+  // clusters, which may be in several.
+  bool whole_is_sum() const { return slicings_.size() > 1 && !clustered(); }
 
   size_t Index(size_t value, size_t phase, size_t arm, size_t group) const {
     return ((value * phase_count_ + phase) * arms() + arm) * groups() + group;
+  }
+  size_t PhaseOf(size_t unit) const {
+    return phase_count_ == 1 ? 0 : phases_.find(units_.phase[unit])->second;
+  }
+  size_t ValueOf(size_t slicing, size_t unit) const {
+    const PageVector<uint32_t>& of_unit = slicings_[slicing].of_unit;
+    return first_value_[slicing] + (of_unit.empty() ? 0 : of_unit[unit]);
   }
 
   std::vector<GramBuffer> Buffers() const {
@@ -220,67 +243,165 @@ class CellBuilder {
     return buffers;
   }
 
-  absl::Status CappedRow(uint32_t unit, std::vector<double>* row) const {
-    FillRow(program_, units_, unit, row->data());
-    for (size_t c = 0; c < row->size(); ++c) {
-      (*row)[c] = std::min((*row)[c], caps_[c]);
-      if (!std::isfinite((*row)[c])) {
-        return InvalidArgument("column \"" + program_.plan.columns[c].name +
-                               "\" of a unit adds up to more than a number can hold; " +
-                               "look for an absurd event value, or filter it out");
+  absl::Status TooLarge(int column) const {
+    return InvalidArgument("column \"" + program_.plan.columns[static_cast<size_t>(column)].name +
+                           "\" of a unit adds up to more than a number can hold; " +
+                           "look for an absurd event value, or filter it out");
+  }
+
+  // The group's columns of a unit, capped.
+  absl::Status FillGroup(const Group& group, uint32_t unit, double* row) const {
+    for (const int c : group.columns) {
+      const double value = std::min(ColumnValue(program_, units_, unit, static_cast<size_t>(c)),
+                                    caps_[static_cast<size_t>(c)]);
+      if (!std::isfinite(value)) return TooLarge(c);
+      *row++ = value;
+    }
+    return absl::OkStatus();
+  }
+
+  // What was kept holds no more when anything that all units share is another.
+  void Revalidate() {
+    std::vector<std::vector<std::string>> values;
+    for (const Slicing& slicing : slicings_) values.push_back(slicing.values);
+    if (kept_.caps != caps_ || kept_.phases != units_.phases || kept_.slice_values != values) {
+      kept_.blocks.clear();
+    }
+    kept_.caps = caps_;
+    kept_.phases = units_.phases;
+    kept_.slice_values = std::move(values);
+    kept_.blocks.resize(units_.blocks());
+    for (size_t b = 0; b < kept_.blocks.size(); ++b) {
+      KeptCells::Block& block = kept_.blocks[b];
+      if (units_.dirty[b] != 0 || Ripened(block)) block.valid = false;
+    }
+    kept_.as_of_ms = units_.as_of_ms;
+  }
+
+  // Whether a unit of the block may be mature at one of the two as-ofs and not at the other.
+  bool Ripened(const KeptCells::Block& block) const {
+    if (block.first_clock_ms == kNever) return false;
+    const auto [before_ms, after_ms] = std::minmax(kept_.as_of_ms, units_.as_of_ms);
+    for (const Group& group : program_.plan.groups) {
+      const bool all = before_ms - block.last_clock_ms >= group.maturity_ms;
+      const bool none = after_ms - block.first_clock_ms < group.maturity_ms;
+      if (!all && !none) return true;
+    }
+    return false;
+  }
+
+  // Blocks in order, whichever thread did which, so that the sums are the same to the bit.
+  absl::Status AddBlocks(int threads, std::vector<GramBuffer>* total) {
+    constexpr size_t kWave = 64;
+    Revalidate();
+    std::vector<std::vector<GramBuffer>> lanes(static_cast<size_t>(threads));
+    for (auto& lane : lanes) lane = Buffers();
+    for (size_t wave = 0; wave < kept_.blocks.size(); wave += kWave) {
+      const size_t end = std::min(kept_.blocks.size(), wave + kWave);
+      std::vector<absl::Status> statuses(end - wave);
+      ForParts(threads, end - wave, [&](size_t part, int lane) {
+        KeptCells::Block& block = kept_.blocks[wave + part];
+        if (block.valid) return;
+        statuses[part] = FillBlock(wave + part, &lanes[static_cast<size_t>(lane)], &block);
+      });
+      for (const absl::Status& status : statuses) {
+        if (status.ok()) continue;
+        kept_.blocks.clear();
+        return status;
+      }
+      for (size_t b = wave; b < end; ++b) {
+        KeptCells::Block& block = kept_.blocks[b];
+        for (size_t i = 0; i < total->size(); ++i) {
+          if (block.grams[i].n() + block.maturing[i] == 0) continue;
+          (*total)[i].Merge(block.grams[i], block.maturing[i]);
+        }
+        if (!units_.keeps) block = {};
       }
     }
     return absl::OkStatus();
   }
 
-  // Calls fn(cell index, group row) for the groups of one unit; group row empty = maturing.
+  absl::Status FillBlock(size_t index, std::vector<GramBuffer>* buffers, KeptCells::Block* block) {
+    const size_t begin = index * kBlockUnits;
+    const size_t end = std::min(units_.size(), begin + kBlockUnits);
+    FULCRUM_RETURN_IF_ERROR(AddUnits(begin, end, buffers, block));
+    units_.DoneWith(begin, end);
+    block->grams.clear();
+    block->maturing.clear();
+    for (GramBuffer& buffer : *buffers) {
+      block->maturing.push_back(std::exchange(buffer.maturing, 0));
+      block->grams.push_back(buffer.Take());
+    }
+    block->valid = true;
+    return absl::OkStatus();
+  }
+
+  absl::Status AddUnits(size_t begin, size_t end, std::vector<GramBuffer>* buffers,
+                        KeptCells::Block* block) const {
+    block->first_clock_ms = kNever;
+    block->last_clock_ms = kBefore;
+    const size_t first_slicing = whole_is_sum() ? 1 : 0;
+    for (size_t unit = begin; unit < end; ++unit) {
+      if (!units_.Analysed(unit)) continue;
+      block->first_clock_ms = std::min(block->first_clock_ms, units_.states.clock_ms(unit));
+      block->last_clock_ms = std::max(block->last_clock_ms, units_.states.clock_ms(unit));
+      const size_t arm = static_cast<size_t>(units_.arm[unit]);
+      const size_t phase = PhaseOf(unit);
+      for (size_t g = 0; g < groups(); ++g) {
+        const Group& group = program_.plan.groups[g];
+        const bool mature = Mature(units_, static_cast<uint32_t>(unit), group.maturity_ms);
+        const double* filled = nullptr;
+        for (size_t s = first_slicing; s < slicings_.size(); ++s) {
+          GramBuffer& buffer = (*buffers)[Index(ValueOf(s, unit), phase, arm, g)];
+          if (!mature) {
+            ++buffer.maturing;
+            continue;
+          }
+          double* row = buffer.Next();
+          if (row == nullptr) continue;
+          if (filled == nullptr) {
+            FULCRUM_RETURN_IF_ERROR(FillGroup(group, static_cast<uint32_t>(unit), row));
+            filled = row;
+          } else {
+            std::copy(filled, filled + group.columns.size(), row);
+          }
+        }
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  void AddUpWhole(std::vector<GramBuffer>* buffers) const {
+    for (size_t v = 0; v < slicings_[1].values.size(); ++v) {
+      for (size_t phase = 0; phase < phase_count_; ++phase) {
+        for (size_t arm = 0; arm < arms(); ++arm) {
+          for (size_t g = 0; g < groups(); ++g) {
+            GramBuffer& part = (*buffers)[Index(first_value_[1] + v, phase, arm, g)];
+            (*buffers)[Index(0, phase, arm, g)].Merge(&part);
+          }
+        }
+      }
+    }
+  }
+
+  // Calls fn(cell index, mature, group row) for every cell of one unit of a cluster.
   template <typename Fn>
-  absl::Status ForEachCell(uint32_t unit, std::vector<double>* row, std::vector<double>* part,
-                           const Fn& fn) const {
-    FULCRUM_RETURN_IF_ERROR(CappedRow(unit, row));
+  absl::Status ForEachCell(uint32_t unit, std::vector<double>* part, const Fn& fn) const {
     const size_t arm = static_cast<size_t>(units_.arm[unit]);
-    const size_t phase = phases_.size() == 1 ? 0 : phases_.find(units_.phase[unit])->second;
     for (size_t g = 0; g < groups(); ++g) {
       const Group& group = program_.plan.groups[g];
       const bool mature = Mature(units_, unit, group.maturity_ms);
-      part->clear();
-      if (mature) {
-        for (const int c : group.columns) part->push_back((*row)[static_cast<size_t>(c)]);
-        if (clustered()) part->push_back(1);
-      }
+      part->assign(group.columns.size() + 1, 1);
+      if (mature) FULCRUM_RETURN_IF_ERROR(FillGroup(group, unit, part->data()));
       for (size_t s = 0; s < slicings_.size(); ++s) {
-        const Slicing& slicing = slicings_[s];
-        const size_t value =
-            first_value_[s] + (slicing.of_unit.empty() ? 0 : slicing.of_unit[unit]);
-        fn(Index(value, phase, arm, g), mature, *part);
+        fn(Index(ValueOf(s, unit), PhaseOf(unit), arm, g), mature, *part);
       }
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status AddUnits(size_t begin, size_t end, std::vector<GramBuffer>* buffers) const {
-    *buffers = Buffers();
-    std::vector<double> row(program_.plan.columns.size());
-    std::vector<double> part;
-    end = std::min(end, units_.size());
-    for (size_t unit = begin; unit < end; ++unit) {
-      if (!units_.Analysed(unit)) continue;
-      FULCRUM_RETURN_IF_ERROR(
-          ForEachCell(static_cast<uint32_t>(unit), &row, &part,
-                      [&](size_t cell, bool mature, const std::vector<double>& values) {
-                        if (mature) {
-                          (*buffers)[cell].Add(values);
-                        } else {
-                          ++(*buffers)[cell].maturing;
-                        }
-                      }));
     }
     return absl::OkStatus();
   }
 
   // One row per cluster and cell: sums over its units, and last their number.
   absl::Status AddClusters(std::vector<GramBuffer>* buffers) {
-    *buffers = Buffers();
     const std::vector<uint32_t> cluster = ClusterOfUnit(program_, units_);
     const size_t whole = phase_count_ * arms() * groups();  // Cells of the whole come first.
     cluster_rows_ = ClusterRows(whole);
@@ -290,7 +411,6 @@ class CellBuilder {
     }
     std::stable_sort(order.begin(), order.end(),
                      [&](uint32_t a, uint32_t b) { return cluster[a] < cluster[b]; });
-    std::vector<double> row(program_.plan.columns.size());
     std::vector<double> part;
     std::map<size_t, std::vector<double>> open;
     const auto flush = [&] {
@@ -303,7 +423,7 @@ class CellBuilder {
     for (size_t i = 0; i < order.size(); ++i) {
       if (i > 0 && cluster[order[i]] != cluster[order[i - 1]]) flush();
       FULCRUM_RETURN_IF_ERROR(ForEachCell(
-          order[i], &row, &part, [&](size_t cell, bool mature, const std::vector<double>& values) {
+          order[i], &part, [&](size_t cell, bool mature, const std::vector<double>& values) {
             if (!mature) {
               ++(*buffers)[cell].maturing;
               return;
@@ -345,6 +465,7 @@ class CellBuilder {
 
   const FoldProgram& program_;
   const FoldUnits& units_;
+  KeptCells& kept_;
   const std::vector<double>& caps_;
   std::vector<Slicing> slicings_;
   std::vector<size_t> first_value_;
@@ -356,9 +477,9 @@ class CellBuilder {
 
 }  // namespace
 
-absl::Status ComputeCells(const FoldProgram& program, const FoldUnits& units,
-                          const std::vector<double>& caps, int threads, std::vector<Cell>* cells) {
-  return CellBuilder(program, units, caps).Build(std::max(threads, 1), cells);
+absl::Status ComputeCells(const FoldProgram& program, const std::vector<double>& caps,
+                          FoldUnits* units, std::vector<Cell>* cells) {
+  return CellBuilder(program, units, caps).Build(units->threads(), cells);
 }
 
 }  // namespace fulcrum::store

@@ -3,6 +3,7 @@
 // From rows to cells: shared by data with events and data with one row per unit.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -22,44 +23,60 @@ inline constexpr std::string_view kCompoundSeparator = " / ";
 // A Gram that takes rows one by one and adds them many at a time. A value type.
 class GramBuffer {
  public:
-  explicit GramBuffer(size_t width = 0) : gram_(width) {}
+  explicit GramBuffer(size_t width = 0) : gram_(width), width_(width) {}
 
-  void Add(std::span<const double> row) {
-    if (row.empty()) {
+  // Room for one row of `width` numbers, to be filled before the next call of anything.
+  double* Next() {
+    if (width_ == 0) {
       ++rows_without_columns_;
-      return;
+      return nullptr;
     }
-    if (rows_.empty()) rows_.reserve(kRows * row.size());
-    rows_.insert(rows_.end(), row.begin(), row.end());
-    if (rows_.size() >= kRows * row.size()) Flush();
+    if (used_ == rows_.size()) {
+      Flush();
+      rows_.resize(kRows * width_);
+    }
+    double* row = rows_.data() + used_;
+    used_ += width_;
+    return row;
+  }
+  void Add(std::span<const double> row) {
+    double* to = Next();
+    if (to != nullptr) std::copy(row.begin(), row.end(), to);
   }
   void Flush() {
-    if (!rows_.empty()) gram_.AddRows(rows_);
-    rows_.clear();
+    if (used_ > 0) gram_.AddRows({rows_.data(), used_});
+    used_ = 0;
   }
   void Merge(GramBuffer* other) {
     Flush();
     other->Flush();
-    gram_.Merge(other->gram_);
+    if (other->gram_.n() > 0) gram_.Merge(other->gram_);
     rows_without_columns_ += other->rows_without_columns_;
     maturing += other->maturing;
+  }
+  void Merge(const stats::Gram& gram, int64_t also_maturing) {
+    Flush();
+    if (gram.n() > 0) gram_.Merge(gram);
+    maturing += also_maturing;
   }
   stats::Gram Take() {
     Flush();
     if (rows_without_columns_ > 0) gram_.AddRepeated({}, rows_without_columns_);
     rows_without_columns_ = 0;
-    return std::move(gram_);
+    return std::exchange(gram_, stats::Gram(width_));
   }
   bool empty() const {
-    return gram_.n() == 0 && rows_.empty() && rows_without_columns_ == 0 && maturing == 0;
+    return gram_.n() == 0 && used_ == 0 && rows_without_columns_ == 0 && maturing == 0;
   }
 
   int64_t maturing = 0;
 
  private:
-  static constexpr size_t kRows = 64;
+  static constexpr size_t kRows = 128;
   stats::Gram gram_;
+  size_t width_ = 0;
   std::vector<double> rows_;
+  size_t used_ = 0;
   int64_t rows_without_columns_ = 0;  // A group without columns still counts its units.
 };
 

@@ -48,6 +48,12 @@ class Compiler {
     for (const EventProgram& event : out_.events) {
       out_.needs.earliest_ms = std::min(out_.needs.earliest_ms, event.lo_ms);
       out_.needs.latest_ms = std::max(out_.needs.latest_ms, event.hi_ms);
+      uint64_t filters = 0;
+      for (const AddOp& op : event.sums) filters |= op.filters;
+      for (const AddOp& op : event.values) filters |= op.filters;
+      for (const JourneyMark& mark : event.journeys) filters |= mark.filters;
+      for (const BurstMark& mark : event.bursts) filters |= mark.filters;
+      out_.needs.filters_of_event.push_back(filters);
     }
     out_.needs.every_event = out_.has_pre;
     return std::move(out_);
@@ -320,6 +326,7 @@ class Compiler {
           compiled.attribute = Intern(&out_.needs.attributes, stage.satisfied_attribute);
           chain.any_satisfied = true;
         }
+        if (!stage.optional) chain.required |= uint32_t{1} << chain.stages.size();
         chain.stages.push_back(std::move(compiled));
       }
       const int index = static_cast<int>(out_.chains.size());

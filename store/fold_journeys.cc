@@ -3,14 +3,15 @@
 // What is followed once all events are known: journeys, and the rules that take units out.
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "store/fold_program.h"
 
 namespace fulcrum::store {
 namespace {
 
-// Stages that one journey reached, and when it began and came to its second.
-struct Followed {
+// What one journey came to: its stages, and when it began and came to its second.
+struct Reached {
   size_t reached = 0;  // Stages 0 … reached - 1.
   int64_t from_ms = kNever;
   int64_t second_ms = kNever;
@@ -18,8 +19,8 @@ struct Followed {
 
 // The events are of one journey, in time order. What is at one instant has no order: a later stage
 // may be reached by any event from the instant of the stage before on.
-Followed Follow(const JourneySpec& spec, const JourneyEvent* begin, const JourneyEvent* end) {
-  Followed out;
+Reached Follow(const JourneySpec& spec, const JourneyEvent* begin, const JourneyEvent* end) {
+  Reached out;
   const JourneyEvent* since = begin;  // The first event at the instant of the stage before.
   for (size_t s = 0; s < spec.stages.size(); ++s) {
     const uint32_t bit = uint32_t{1} << s;
@@ -48,22 +49,24 @@ bool IsBurst(const BurstRule& rule, const BurstEvent* begin, const BurstEvent* e
   return false;
 }
 
+// Puts what the lanes gathered since the last time into its place among all.
+template <typename Event, typename Less>
+void Absorb(std::vector<Event> (*of_lane)(FoldLane*, size_t), size_t index, const Less& less,
+            FoldUnits* units, std::vector<Event>* all) {
+  const auto known = static_cast<std::ptrdiff_t>(all->size());
+  for (FoldLane& lane : units->lanes) {
+    const std::vector<Event> fresh = of_lane(&lane, index);
+    all->insert(all->end(), fresh.begin(), fresh.end());
+  }
+  std::sort(all->begin() + known, all->end(), less);
+  std::inplace_merge(all->begin(), all->begin() + known, all->end(), less);
+}
+
 void Exclude(uint32_t unit, FoldUnits* units) {
-  const int32_t phase = units->phase[unit];
-  ArmHealth& health = units->health.arms[static_cast<size_t>(units->arm[unit])];
-  --health.units;
-  ++health.excluded_units;
-  ++health.burst_units;
-  ++health.excluded_by_phase[phase];
-  const auto take_one = [](auto* counts, auto key) {
-    const auto it = counts->find(key);
-    if (--it->second == 0) counts->erase(it);
-  };
-  take_one(&health.units_by_phase, phase);
-  take_one(&health.units_by_day, DayStart(units->exposed_ms[unit]));
-  if ((units->states.flags(unit) & kMultiArm) != 0) --health.multi_arm_units;
-  if (health.triggered_units > 0) --health.triggered_units;
+  units->flags[unit] |= kBurst;
   units->states.clock_ms(unit) = kNever;
+  units->MarkDirty(unit);
+  units->counted_units = 0;
 }
 
 }  // namespace
@@ -71,9 +74,12 @@ void Exclude(uint32_t unit, FoldUnits* units) {
 void ExcludeBursts(const FoldProgram& program, FoldUnits* units) {
   for (size_t r = 0; r < units->burst_events.size(); ++r) {
     std::vector<BurstEvent>& events = units->burst_events[r];
-    std::sort(events.begin(), events.end(), [](const BurstEvent& a, const BurstEvent& b) {
-      return a.unit != b.unit ? a.unit < b.unit : a.dt_ms < b.dt_ms;
-    });
+    Absorb<BurstEvent>(
+        [](FoldLane* lane, size_t rule) { return std::exchange(lane->burst_events[rule], {}); }, r,
+        [](const BurstEvent& a, const BurstEvent& b) {
+          return a.unit != b.unit ? a.unit < b.unit : a.dt_ms < b.dt_ms;
+        },
+        units, &events);
     const BurstEvent* end = events.data() + events.size();
     for (const BurstEvent* begin = events.data(); begin != end;) {
       const BurstEvent* next = begin;
@@ -84,7 +90,6 @@ void ExcludeBursts(const FoldProgram& program, FoldUnits* units) {
       }
       begin = next;
     }
-    events = {};
   }
 }
 
@@ -103,17 +108,25 @@ void FoldJourneys(const FoldProgram& program, FoldUnits* units) {
   }
   for (size_t j = 0; j < plan.journeys.size(); ++j) {
     std::vector<JourneyEvent>& events = units->journey_events[j];
-    std::sort(events.begin(), events.end(), [](const JourneyEvent& a, const JourneyEvent& b) {
-      return std::tie(a.unit, a.key, a.dt_ms) < std::tie(b.unit, b.key, b.dt_ms);
-    });
+    Absorb<JourneyEvent>(
+        [](FoldLane* lane, size_t of) { return std::exchange(lane->journey_events[of], {}); }, j,
+        [](const JourneyEvent& a, const JourneyEvent& b) {
+          return std::tie(a.unit, a.key, a.dt_ms) < std::tie(b.unit, b.key, b.dt_ms);
+        },
+        units, &events);
+    units->journey_spans[j].clear();
+    uint32_t last_unit = kNoUnit;
     const JourneyEvent* end = events.data() + events.size();
     for (const JourneyEvent* begin = events.data(); begin != end;) {
       const JourneyEvent* next = begin;
       while (next != end && next->unit == begin->unit && next->key == begin->key) ++next;
       const uint32_t unit = begin->unit;
       if (units->Analysed(unit)) {
-        const Followed followed = Follow(plan.journeys[j], begin, next);
+        const Reached followed = Follow(plan.journeys[j], begin, next);
         double* sums = units->states.sums(unit);
+        if (unit != std::exchange(last_unit, unit)) {
+          for (const auto& target : targets[j]) sums[target.second] = 0;
+        }
         for (const auto& [stage, sum] : targets[j]) {
           if (static_cast<size_t>(stage) < followed.reached) sums[sum] += 1;
         }
@@ -123,7 +136,6 @@ void FoldJourneys(const FoldProgram& program, FoldUnits* units) {
       }
       begin = next;
     }
-    events = {};
   }
 }
 

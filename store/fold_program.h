@@ -7,10 +7,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "store/fold.h"
+#include "store/page_vector.h"
+#include "store/pages.h"
 #include "store/plan.h"
 
 namespace fulcrum::store {
@@ -73,6 +76,7 @@ struct Chain {
   int64_t lo_ms = 0;
   int64_t hi_ms = kNever;
   bool any_satisfied = false;
+  uint32_t required = 0;  // Bit s = stage s blocks those after it.
   std::vector<ChainStage> stages;
 };
 
@@ -114,7 +118,9 @@ enum UnitFlag : uint8_t {
   kExcluded = 2,
   kSeenBefore = 4,
   kReplay = 8,
-  kTriggered = 16,
+  kDropped = 16,  // Seen in several arms, and the plan leaves those out.
+  kRestart = 32,
+  kBurst = 64,  // Out of the analysis by Population::exclude_bursts.
 };
 
 struct EventValue {
@@ -129,46 +135,46 @@ struct ReplayEvent {
 };
 
 // What events change, one record a unit, so that an event costs one or two cache lines: clock,
-// flags, sums, chain states, first times. A record of up to a line never straddles two.
+// flags, sums, chain states, first times. A record of up to a line never straddles two. A plain
+// value of a few pointers, so that a loop can keep a copy in registers.
 class UnitStates {
  public:
-  void Reset(size_t units, int sums, size_t chains, size_t first_times);
-  int64_t& clock_ms(size_t unit) { return *At<int64_t>(unit, 0); }
-  int64_t clock_ms(size_t unit) const { return *At<int64_t>(unit, 0); }
-  uint64_t& flags(size_t unit) { return *At<uint64_t>(unit, 1); }
-  uint64_t flags(size_t unit) const { return *At<uint64_t>(unit, 1); }
-  double* sums(size_t unit) { return At<double>(unit, 2); }
-  const double* sums(size_t unit) const { return At<double>(unit, 2); }
-  ChainState* chains(size_t unit) { return At<ChainState>(unit, chains_at_); }
-  const ChainState* chains(size_t unit) const { return At<ChainState>(unit, chains_at_); }
-  int64_t* first_times(size_t unit) { return At<int64_t>(unit, first_times_at_); }
-  const int64_t* first_times(size_t unit) const { return At<int64_t>(unit, first_times_at_); }
+  void Lay(int sums, size_t chains, size_t first_times);
+  void Attach(std::byte* base) { base_ = base; }
+  // Records of units [begin, end) as they are before any event; not in the analysis.
+  void Clear(size_t begin, size_t end);
+  size_t bytes_per_unit() const { return stride_ * 8; }
+
+  int64_t& clock_ms(size_t unit) const { return *At<int64_t>(unit, 0); }
+  uint64_t& flags(size_t unit) const { return *At<uint64_t>(unit, 1); }
+  double* sums(size_t unit) const { return At<double>(unit, 2); }
+  ChainState* chains(size_t unit) const { return At<ChainState>(unit, chains_at_); }
+  int64_t* first_times(size_t unit) const { return At<int64_t>(unit, first_times_at_); }
 
   void Prefetch(size_t unit) const {
     const auto* record = At<char>(unit, 0);
     __builtin_prefetch(record, 1, 1);
-    if (stride_ > kLineWords) __builtin_prefetch(record + sizeof(Line), 1, 1);
+    if (stride_ > kLineWords) __builtin_prefetch(record + 64, 1, 1);
   }
   static size_t StrideFor(int sums, size_t chains, size_t first_times);
 
  private:
   static constexpr size_t kLineWords = 8;
-  struct alignas(64) Line {
-    std::byte bytes[64];
-  };
   template <typename T>
-  T* At(size_t unit, size_t word) {
+  T* At(size_t unit, size_t word) const {
     return reinterpret_cast<T*>(base_ + (unit * stride_ + word) * 8);
   }
-  template <typename T>
-  const T* At(size_t unit, size_t word) const {
-    return reinterpret_cast<const T*>(base_ + (unit * stride_ + word) * 8);
-  }
-  std::vector<Line> lines_;
   std::byte* base_ = nullptr;
   size_t stride_ = 0;  // In words of 8 bytes.
   size_t chains_at_ = 0;
   size_t first_times_at_ = 0;
+  size_t chain_count_ = 0;
+  size_t first_time_count_ = 0;
+};
+
+struct KeyedRecord {
+  uint64_t key;
+  const uint64_t* words;  // After the key.
 };
 
 struct JourneyEvent {
@@ -190,56 +196,157 @@ struct JourneySpan {
   int64_t to_ms;
 };
 
+// What one thread of the fold gathers beside the units' states.
+struct FoldLane {
+  std::vector<uint32_t> record_start;  // AddRecords' own room, kept from one call to the next.
+  PageVector<KeyedRecord> sorted;
+  std::vector<std::vector<EventValue>> event_values;      // [quantile]
+  std::vector<std::vector<JourneyEvent>> journey_events;  // [journey], until the next Finish.
+  std::vector<std::vector<BurstEvent>> burst_events;      // [rule], until the next Finish.
+  std::vector<ReplayEvent> replay;
+  std::vector<uint32_t> late_units;
+};
+
+// Units of a block are summed up together, and what they come to is kept until one of them changes.
+inline constexpr size_t kBlockUnits = 8192;
+
+// Cells of each block of units, from the last Finish. Not for clusters, which cross blocks.
+struct KeptCells {
+  struct Block {
+    bool valid = false;
+    int64_t first_clock_ms = kNever, last_clock_ms = kBefore;
+    std::vector<stats::Gram> grams;
+    std::vector<int64_t> maturing;
+  };
+  std::vector<Block> blocks;
+  // They hold for these alone.
+  int64_t as_of_ms = 0;
+  std::vector<double> caps;
+  std::set<int32_t> phases;
+  std::vector<std::vector<std::string>> slice_values;
+};
+
+// How long the units of one arm were followed: sorted.
+struct Followed {
+  PageVector<int64_t> events;   // Times of those that ended in the event.
+  PageVector<int64_t> origins;  // Of those still open: when their time began.
+};
+
+// One time: all of it by arm, and by block to take a block out of it again.
+struct KeptTimes {
+  struct Block {
+    bool volatile_ = false;  // Holds an event that the as-of does not reach yet.
+    std::vector<Followed> arms;
+  };
+  int64_t as_of_ms = kBefore;
+  std::vector<Block> blocks;
+  std::vector<Followed> arms;
+};
+
 // Columns over units, by unit index.
 struct FoldUnits {
   LiteralDictionary dictionary;
-  std::vector<int64_t> exposed_ms;
-  std::vector<int64_t> exposed_sequence;
-  std::vector<int64_t> triggered_ms;  // Enrolment by event, until the cohort is closed.
-  UnitStates states;                  // From CloseCohort on; clock kNever = not in the analysis.
-  std::vector<int16_t> arm;           // -1 = never seen in a known arm.
-  std::vector<int32_t> phase;
-  std::vector<uint8_t> flags;                         // Until the cohort is closed.
-  std::vector<std::vector<uint32_t>> attributes;      // [slot][unit]
-  std::vector<double> sums;                           // [unit * program.sums + s]
-  std::vector<std::vector<ChainState>> chains;        // [chain][unit]
-  std::vector<std::vector<FromTo>> from_to;           // [chain][unit], chains of time_to only.
-  std::vector<std::vector<uint32_t>> satisfied;       // [chain][unit], chains with attributes only.
-  std::vector<std::vector<int64_t>> first_times;      // [first_times index][unit]
-  std::vector<std::vector<EventValue>> event_values;  // [quantile]
-  std::vector<ReplayEvent> replay;
-  std::vector<std::vector<JourneyEvent>> journey_events;  // [journey]
+  PageVector<int64_t> exposed_ms;
+  PageVector<int64_t> exposed_sequence;
+  PageVector<int64_t> triggered_ms;  // Enrolment by event.
+  Pages state_pages;
+  UnitStates states;        // From CloseCohort on; clock kNever = not in the
+                            // analysis.
+  PageVector<int16_t> arm;  // -1 = never seen in a known arm.
+  PageVector<int32_t> phase;
+  PageVector<uint8_t> flags;                     // Of exposures.
+  std::vector<PageVector<uint32_t>> attributes;  // [slot][unit]
+  std::vector<PageVector<FromTo>> from_to;       // [chain][unit], chains of time_to only.
+  std::vector<PageVector<uint32_t>> satisfied;   // [chain][unit], chains with attributes only.
+  std::vector<FoldLane> lanes;
+  std::vector<std::vector<JourneyEvent>> journey_events;  // [journey], by unit, key and time.
   std::vector<std::vector<JourneySpan>> journey_spans;    // [journey], of those a time is of.
-  std::vector<std::vector<BurstEvent>> burst_events;      // [rule]
+  std::vector<std::vector<BurstEvent>> burst_events;      // [rule], by unit and time.
   bool replaying = false;
+  bool reopened = false;
+  size_t closed = 0;              // Units of the last CloseCohort.
+  size_t opened = 0;              // The same at Reopen.
+  std::vector<uint32_t> changed;  // Of those: begun anew.
+  std::vector<uint32_t> restart;  // Those and new ones.
   int64_t as_of_ms = 0;
-  int64_t late_units = 0;
   int64_t first_clock_ms = kNever;
   int64_t last_clock_ms = 0;
-  Health health;
+  bool keeps = false;              // What Finish works out, for the next one.
+  std::vector<ArmHealth> counted;  // Of the first `counted_units` units.
+  size_t counted_units = 0;
+  PageVector<uint8_t> dirty;  // By block: a unit changed since the last Finish.
+  KeptCells kept_cells;
+  std::vector<KeptTimes> kept_times;  // As Plan::time_to.
+  std::set<int32_t> phases;           // Of units in the analysis.
 
   size_t size() const { return arm.size(); }
   bool Analysed(size_t unit) const { return states.clock_ms(unit) != kNever; }
+  size_t blocks() const { return (size() + kBlockUnits - 1) / kBlockUnits; }
+  // Several threads may say it of one block.
+  void MarkDirty(size_t unit) {
+    __atomic_store_n(&dirty[unit / kBlockUnits], uint8_t{1}, __ATOMIC_RELAXED);
+  }
+  int threads() const { return static_cast<int>(lanes.size()); }
+  // Where the states are spilled, these need not stay in memory.
+  void DoneWith(size_t begin, size_t end) const {
+    state_pages.Release(begin * states.bytes_per_unit(), end * states.bytes_per_unit());
+  }
 };
 
 // Follows `chain` with an event that reaches `stages` (0: only what attributes satisfy).
-void AdvanceChain(const Chain& chain, uint32_t satisfied, uint32_t stages, int64_t dt_ms,
-                  ChainState* state, FromTo* from_to);
+inline void AdvanceChain(const Chain& chain, uint32_t satisfied, uint32_t stages, int64_t dt_ms,
+                         ChainState* state, FromTo* from_to) {
+  if (dt_ms == state->last_ms) stages |= state->last_stages;
+  state->last_ms = dt_ms;
+  state->last_stages = stages;
+  if (from_to != nullptr) {
+    if ((stages & 1) != 0 && from_to->from_ms == kNever) from_to->from_ms = dt_ms;
+    if ((stages & 2) != 0 && from_to->from_ms != kNever && from_to->to_ms == kNever) {
+      from_to->to_ms = dt_ms;
+    }
+    return;
+  }
+  // Where a required stage is missing, nothing after it counts yet.
+  const uint32_t hits = stages | satisfied;
+  const uint32_t missing = chain.required & ~(state->reached | hits);
+  state->reached |= hits & ((missing & (0 - missing)) - 1);
+}
 
 // Sorts and folds the gathered events of units that are replayed.
 void FoldReplay(const FoldProgram& program, FoldUnits* units);
 
-// Sorts and follows the gathered journeys: their counts go into the units' sums.
+// A column of one unit, before caps. Journeys only after FoldJourneys.
+inline double ColumnValue(const FoldProgram& program, const FoldUnits& units, uint32_t unit,
+                          size_t column) {
+  const Column& of = program.plan.columns[column];
+  switch (of.kind) {
+    case ColumnKind::kSum:
+    case ColumnKind::kPre:
+    case ColumnKind::kJourney:
+      return units.states.sums(unit)[program.sum_of_column[column]];
+    case ColumnKind::kAtLeast:
+      return units.states.sums(unit)[program.sum_of_column[column]] >= of.threshold ? 1 : 0;
+    case ColumnKind::kHasPre:
+      return (units.states.flags(unit) & kSeenBefore) != 0 ? 1 : 0;
+    case ColumnKind::kStage:
+      break;
+  }
+  const auto chain = static_cast<size_t>(program.chain_of_funnel[static_cast<size_t>(of.funnel)]);
+  ChainState state = units.states.chains(unit)[chain];
+  if (!units.satisfied[chain].empty()) {
+    // Attributes may satisfy stages of a unit that never did anything.
+    AdvanceChain(program.chains[chain], units.satisfied[chain][unit], 0, state.last_ms, &state,
+                 nullptr);
+  }
+  return (state.reached >> of.stage & 1) != 0 ? 1 : 0;
+}
+
+// Follows the gathered journeys anew: their counts go into the units' sums.
 void FoldJourneys(const FoldProgram& program, FoldUnits* units);
 
-// Takes units that a burst rule excludes out of the analysis and of health's counts.
+// Takes units that a burst rule excludes out of the analysis. One that is out stays out, as events
+// only come on top, until its clock moves.
 void ExcludeBursts(const FoldProgram& program, FoldUnits* units);
-
-// UTC, of `ts_ms`.
-int64_t DayStart(int64_t ts_ms);
-
-// Plan::columns of one unit, before caps.
-void FillRow(const FoldProgram& program, const FoldUnits& units, uint32_t unit, double* row);
 
 // --- Results
 // ---------------------------------------------------------------------------------------
@@ -252,9 +359,9 @@ inline bool Mature(const FoldUnits& units, uint32_t unit, int64_t maturity_ms) {
 // attribute, each is its own.
 std::vector<uint32_t> ClusterOfUnit(const FoldProgram& program, const FoldUnits& units);
 std::vector<double> ComputeCaps(const FoldProgram& program, const FoldUnits& units);
-absl::Status ComputeCells(const FoldProgram& program, const FoldUnits& units,
-                          const std::vector<double>& caps, int threads, std::vector<Cell>* cells);
-std::vector<SurvivalTable> ComputeSurvival(const FoldProgram& program, const FoldUnits& units);
+absl::Status ComputeCells(const FoldProgram& program, const std::vector<double>& caps,
+                          FoldUnits* units, std::vector<Cell>* cells);
+std::vector<SurvivalTable> ComputeSurvival(const FoldProgram& program, FoldUnits* units);
 std::vector<QuantileResult> ComputeQuantiles(const FoldProgram& program, const FoldUnits& units,
                                              const std::vector<double>& caps);
 

@@ -25,7 +25,7 @@ struct Folded {
 };
 
 absl::StatusOr<Folded> RunFold(const History& history, const Plan& plan, int threads) {
-  absl::StatusOr<Fold> fold = Fold::Compile(plan);
+  absl::StatusOr<Fold> fold = Fold::Compile(plan, threads);
   if (!fold.ok()) return fold.status();
   FoldFeeder feeder(&*fold, plan);
   ViewScratch scratch;
@@ -53,7 +53,8 @@ absl::StatusOr<Folded> RunFold(const History& history, const Plan& plan, int thr
   }
   each_event([](const EventView&) {});
   const bool open = plan.as_of_ms == std::numeric_limits<int64_t>::max();
-  fold->CloseCohort(open ? latest_ms : plan.as_of_ms);
+  const absl::Status closed = fold->CloseCohort(open ? latest_ms : plan.as_of_ms);
+  if (!closed.ok()) return closed;
   each_event([&](const EventView& event) { feeder.AddEvent(event); });
   feeder.Flush();
   if (fold->wants_replay()) {
@@ -61,7 +62,7 @@ absl::StatusOr<Folded> RunFold(const History& history, const Plan& plan, int thr
     each_event([&](const EventView& event) { feeder.AddEvent(event); });
     feeder.Flush();
   }
-  absl::StatusOr<PlanResult> result = fold->Finish(threads);
+  absl::StatusOr<PlanResult> result = fold->Finish();
   if (!result.ok()) return result.status();
   Folded folded;
   folded.result = *std::move(result);

@@ -44,6 +44,7 @@ struct EventFilter {
   std::string property;
   CompareOp op = CompareOp::kEq;
   std::vector<Literal> values;
+  bool operator==(const EventFilter&) const = default;
 };
 
 // coefficient * Σ over matching events of (property or, when property is "", 1).
@@ -53,12 +54,14 @@ struct Term {
   std::vector<std::string> events;  // Raw names; any of them matches.
   std::string property;
   std::vector<EventFilter> filters;
+  bool operator==(const Term&) const = default;
 };
 
 // Outcomes with start_ms <= t - clock < end_ms count; INT64_MAX = until as_of.
 struct TimeWindow {
   int64_t start_ms = 0;
   int64_t end_ms = INT64_MAX;
+  bool operator==(const TimeWindow&) const = default;
 };
 
 struct CapRule {
@@ -71,6 +74,7 @@ struct CapRule {
   // 0 = of all units so far; else of the first so many by clock (with all that share the last
   // one's instant), and no cap before there are so many: once set it never moves.
   int64_t first_units = 0;
+  bool operator==(const CapRule&) const = default;
 };
 
 enum class ColumnKind {
@@ -95,6 +99,7 @@ struct Column {
   int journey = -1;            // kJourney: index into Plan::journeys.
   int64_t pre_ms = 0;          // kPre.
   std::string source_column;   // Unit-row data: the file's column (numeric or boolean).
+  bool operator==(const Column&) const = default;
 };
 
 struct FunnelStage {
@@ -103,12 +108,14 @@ struct FunnelStage {
   bool optional = false;            // Never blocks a later stage.
   std::string satisfied_attribute;  // Enrolment attribute that already satisfies it, or "".
   std::vector<Literal> satisfied_values;
+  bool operator==(const FunnelStage&) const = default;
 };
 
 struct FunnelSpec {
   std::string key;
   std::vector<FunnelStage> stages;
   TimeWindow window;
+  bool operator==(const FunnelSpec&) const = default;
 };
 
 // Which ids of an event name a journey: its own order_id or session_id, or none (all of the unit's
@@ -118,6 +125,7 @@ enum class JourneyKey { kUnit, kOrder, kSession };
 struct JourneyStage {
   std::vector<std::string> events;   // Raw names; any of them reaches it …
   std::vector<EventFilter> filters;  // … where all of these hold.
+  bool operator==(const JourneyStage&) const = default;
 };
 
 struct JourneySpec {
@@ -126,6 +134,7 @@ struct JourneySpec {
   std::vector<JourneyStage> stages;
   TimeWindow window;  // Of the first stage, from the clock.
   TimeWindow after;   // Of the later stages, from the first.
+  bool operator==(const JourneySpec&) const = default;
 };
 
 // One Gram per (arm, phase, slice). Units with as_of - clock < maturity_ms are left out (counted in
@@ -133,6 +142,7 @@ struct JourneySpec {
 struct Group {
   int64_t maturity_ms = 0;
   std::vector<int> columns;  // Indices into Plan::columns.
+  bool operator==(const Group&) const = default;
 };
 
 // Time from the clock (from_events empty) or from the first from-event to the first to-event at or
@@ -144,6 +154,7 @@ struct TimeToSpec {
   std::vector<std::string> to_events;
   int64_t horizon_ms = 0;
   int journey = -1;  // Index into Plan::journeys, and no events here; or -1.
+  bool operator==(const TimeToSpec&) const = default;
 };
 
 // The distribution of a column's per-unit values, or of single events' values.
@@ -156,6 +167,7 @@ struct QuantileSpec {
   TimeWindow window;         // of_events.
   double confidence = 0.95;  // How wide an order-statistic interval must be available.
   int64_t maturity_ms = 0;   // Units younger than this at as_of are left out, as in Group.
+  bool operator==(const QuantileSpec&) const = default;
 };
 
 // A breakdown by unit attributes, frozen at first exposure; several = compound.
@@ -163,11 +175,13 @@ struct SliceSpec {
   std::string key;
   std::vector<std::string> attributes;
   int max_values = 20;  // The rest is "other".
+  bool operator==(const SliceSpec&) const = default;
 };
 
 struct Arm {
   std::string key;
   double weight = 1;  // Expected share is weight / Σ weights, per phase where exposures carry one.
+  bool operator==(const Arm&) const = default;
 };
 
 // What a SliceSpec names among its attributes to slice by the variant that the unit was first shown
@@ -191,6 +205,7 @@ struct BurstRule {
   std::vector<EventFilter> filters;
   int64_t more_than = 0;
   int64_t within_ms = 0;
+  bool operator==(const BurstRule&) const = default;
 };
 
 struct Population {
@@ -218,6 +233,7 @@ struct Population {
   // the first washout_ms of a block are as if they had not been. 0 = not a switchback.
   int64_t block_ms = 0;
   int64_t washout_ms = 0;
+  bool operator==(const Population&) const = default;
 };
 
 // Whether Grams have a row per cluster, and Cell::clusters is filled.
@@ -243,6 +259,7 @@ struct Plan {
   int64_t as_of_ms = INT64_MAX;   // Only what was received at or before counts; INT64_MAX
                                   // stands for the last arrival, also for maturity.
   int64_t memory_limit_bytes = 4LL << 30;
+  bool operator==(const Plan&) const = default;
 };
 
 // --- Results -------------------------------------------------------------------------------------

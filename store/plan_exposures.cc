@@ -2,9 +2,11 @@
 //
 // Exposures out of the database, and the facts of data quality.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 #include <optional>
+#include <type_traits>
 
 #include "base/status.h"
 #include "store/plan_scan.h"
@@ -57,6 +59,22 @@ class ArmCodes {
   std::vector<int32_t> arms_;
 };
 
+HealthCounts::Variant& VariantOf(int32_t code, HealthCounts* counts) {
+  const auto index = static_cast<size_t>(code);
+  if (index >= counts->variants.size()) counts->variants.resize(index + 1);
+  return counts->variants[index];
+}
+
+// One attribute of one exposure as it is in the database.
+struct RawAttribute {
+  enum Type : uint64_t { kAbsent, kNumber, kText, kBoolean };
+  Type type = kAbsent;
+  uint64_t bits = 0;
+  bool operator==(const RawAttribute& other) const {
+    return type == other.type && bits == other.bits;
+  }
+};
+
 // One attribute of the exposures, as codes of the fold's dictionary.
 class AttributeReader {
  public:
@@ -68,7 +86,7 @@ class AttributeReader {
     if (columns_.text.empty()) return absl::OkStatus();
     FULCRUM_ASSIGN_OR_RETURN(duckdb::Result texts,
                              connection.Stream("SELECT id, text FROM strings WHERE id IN (SELECT " +
-                                               columns_.text + from_where + ")"));
+                                               columns_.text + " " + from_where + ")"));
     while (true) {
       FULCRUM_ASSIGN_OR_RETURN(const duckdb::Chunk chunk, texts.Next());
       if (!chunk) return absl::OkStatus();
@@ -93,36 +111,47 @@ class AttributeReader {
   }
   int columns() const { return (number_ >= 0) + (text_ >= 0) + (boolean_ >= 0); }
 
-  const uint32_t* Read(const duckdb::Chunk& chunk, Fold* fold) {
+  // Thread-safe.
+  void Read(const duckdb::ChunkView& chunk, std::vector<RawAttribute>* raw) const {
     const int64_t size = chunk.size();
-    codes_.assign(static_cast<size_t>(size), 0);
+    raw->assign(static_cast<size_t>(size), RawAttribute());
     for (int64_t row = 0; row < size; ++row) {
-      uint32_t& code = codes_[static_cast<size_t>(row)];
+      RawAttribute& of = (*raw)[static_cast<size_t>(row)];
       if (number_ >= 0 && !chunk.is_null(number_, row)) {
-        code = NumberCode(chunk.data<double>(number_)[row], fold);
+        of.type = RawAttribute::kNumber;
+        std::memcpy(&of.bits, &chunk.data<double>(number_)[row], sizeof of.bits);
       } else if (text_ >= 0 && !chunk.is_null(text_, row)) {
-        code = TextCode(chunk.data<int32_t>(text_)[row]);
+        of = {RawAttribute::kText, static_cast<uint32_t>(chunk.data<int32_t>(text_)[row])};
       } else if (boolean_ >= 0 && !chunk.is_null(boolean_, row)) {
-        code = chunk.data<bool>(boolean_)[row] ? true_ : false_;
+        of = {RawAttribute::kBoolean, chunk.data<bool>(boolean_)[row] ? uint64_t{1} : 0};
       }
     }
-    return codes_.data();
+  }
+
+  void Code(const std::vector<RawAttribute>& raw, Fold* fold, std::vector<uint32_t>* codes) {
+    codes->resize(raw.size());
+    for (size_t i = 0; i < raw.size(); ++i) {
+      if (!(raw[i] == last_)) {
+        last_ = raw[i];
+        last_code_ = CodeOf(raw[i], fold);
+      }
+      (*codes)[i] = last_code_;
+    }
   }
 
  private:
-  uint32_t NumberCode(double number, Fold* fold) {
-    uint64_t bits = 0;
-    std::memcpy(&bits, &number, sizeof bits);
-    uint32_t& code = numbers_[bits];
+  uint32_t CodeOf(const RawAttribute& raw, Fold* fold) {
+    if (raw.type == RawAttribute::kAbsent) return 0;
+    if (raw.type == RawAttribute::kBoolean) return raw.bits != 0 ? true_ : false_;
+    if (raw.type == RawAttribute::kText) {
+      const auto it = texts_.find(static_cast<int32_t>(raw.bits));
+      return it == texts_.end() ? 0 : it->second;
+    }
+    uint32_t& code = numbers_[raw.bits];
+    double number = 0;
+    std::memcpy(&number, &raw.bits, sizeof number);
     if (code == 0) code = fold->dictionary().Code(Literal(number));
     return code;
-  }
-  uint32_t TextCode(int32_t id) {
-    if (id == last_text_) return last_code_;
-    last_text_ = id;
-    const auto it = texts_.find(id);
-    last_code_ = it == texts_.end() ? 0 : it->second;
-    return last_code_;
   }
 
   TypedColumns columns_;
@@ -130,9 +159,81 @@ class AttributeReader {
   uint32_t false_ = 0, true_ = 0;
   absl::flat_hash_map<uint64_t, uint32_t> numbers_;
   absl::flat_hash_map<int32_t, uint32_t> texts_;
-  int32_t last_text_ = -1;
+  RawAttribute last_;
   uint32_t last_code_ = 0;
-  std::vector<uint32_t> codes_;
+};
+
+// A chunk of exposures, kept until its turn comes: the threads that read them are not in step, and
+// units are numbered in the order in which they came.
+struct ExposureRows {
+  std::vector<int32_t> unit, variant, phase;
+  std::vector<int64_t> ts_ms, sequence;
+  std::vector<std::vector<RawAttribute>> attributes;
+};
+
+class ExposureSink : public duckdb::RowSink {
+ public:
+  explicit ExposureSink(const std::vector<AttributeReader>& attributes) : attributes_(attributes) {}
+  void AddRows(const duckdb::ChunkView& rows, int worker) override {
+    ExposureRows& to = parts_[static_cast<size_t>(worker)].emplace_back();
+    const auto copy = [&](auto* vector, int column) {
+      using T = typename std::remove_reference_t<decltype(*vector)>::value_type;
+      const T* data = rows.data<T>(column);
+      vector->assign(data, data + rows.size());
+    };
+    copy(&to.unit, 0);
+    copy(&to.variant, 1);
+    copy(&to.phase, 2);
+    copy(&to.ts_ms, 3);
+    copy(&to.sequence, 4);
+    to.attributes.resize(attributes_.size());
+    for (size_t a = 0; a < attributes_.size(); ++a) attributes_[a].Read(rows, &to.attributes[a]);
+  }
+  std::vector<ExposureRows> TakeInOrder() {
+    std::vector<ExposureRows> all;
+    for (std::vector<ExposureRows>& part : parts_) {
+      for (ExposureRows& rows : part) all.push_back(std::move(rows));
+    }
+    std::sort(all.begin(), all.end(), [](const ExposureRows& a, const ExposureRows& b) {
+      return a.sequence.front() < b.sequence.front();
+    });
+    return all;
+  }
+
+ private:
+  const std::vector<AttributeReader>& attributes_;
+  std::array<std::vector<ExposureRows>, kMaxWorkers> parts_;
+};
+
+// Exposure rows of each variant, and when they were.
+class VariantCounts : public duckdb::RowSink {
+ public:
+  using Count = HealthCounts::Variant;
+  void AddRows(const duckdb::ChunkView& rows, int worker) override {
+    std::vector<Count>& counts = parts_[static_cast<size_t>(worker)];
+    const auto* variant = rows.data<int32_t>(0);
+    const auto* ts_ms = rows.data<int64_t>(1);
+    for (int64_t row = 0; row < rows.size(); ++row) {
+      const auto v = static_cast<size_t>(variant[row]);
+      if (v >= counts.size()) counts.resize(v + 1);
+      ++counts[v].rows;
+      counts[v].first_ms = std::min(counts[v].first_ms, ts_ms[row]);
+      counts[v].last_ms = std::max(counts[v].last_ms, ts_ms[row]);
+    }
+  }
+  void AddTo(HealthCounts* total) const {
+    for (const std::vector<Count>& part : parts_) {
+      for (size_t v = 0; v < part.size(); ++v) {
+        Count& of = VariantOf(static_cast<int32_t>(v), total);
+        of.rows += part[v].rows;
+        of.first_ms = std::min(of.first_ms, part[v].first_ms);
+        of.last_ms = std::max(of.last_ms, part[v].last_ms);
+      }
+    }
+  }
+
+ private:
+  std::array<std::vector<Count>, kMaxWorkers> parts_;
 };
 
 // The variant that units were first shown in another experiment, as codes of the fold's dictionary.
@@ -185,22 +286,27 @@ class OtherVariants {
 }  // namespace
 
 absl::Status ScanExposures(duckdb::Connection& connection, const Plan& plan, const Scope& scope,
-                           Fold* fold, UnitNumbers* numbers) {
+                           int64_t fresh_from, Fold* fold, UnitNumbers* numbers,
+                           std::vector<uint32_t>* fresh) {
   ArmCodes arms;
   FULCRUM_RETURN_IF_ERROR(arms.Load(connection, plan));
   FULCRUM_ASSIGN_OR_RETURN(
       const int64_t units,
       connection.QueryInt("SELECT coalesce(max(id) + 1, 0) FROM units WHERE kind = $1",
                           {int32_t{scope.kind}}));
-  numbers->assign(static_cast<size_t>(units), kNoUnit);
+  if (static_cast<size_t>(units) > numbers->size()) {
+    if (numbers->empty()) numbers->reserve(static_cast<size_t>(units + units / 8));
+    numbers->resize(static_cast<size_t>(units), kNoUnit);
+  }
   // first_exposures has no second exposure of a unit whose first is cut off by from_ms.
   const bool from_start = plan.population.from_ms == std::numeric_limits<int64_t>::min();
-  const std::string from_where = std::string(" FROM ") +
-                                 (from_start ? "first_exposures" : "exposure_rows") +
-                                 scope.Where() + OfPopulation(plan, scope);
+  const auto from = [&](const Scope& rows) {
+    return std::string("FROM ") + (from_start ? "first_exposures" : "exposure_rows") +
+           rows.Where() + OfPopulation(plan, rows);
+  };
   std::vector<AttributeReader> attributes(fold->needs().attributes.size());
   std::vector<std::optional<OtherVariants>> others(attributes.size());
-  std::string sql = "SELECT unit, variant, phase, ts_ms, seq";
+  std::string columns = "unit, variant, phase, ts_ms, seq";
   int at = 5;
   for (size_t a = 0; a < attributes.size(); ++a) {
     const std::string other = OtherExperiment(fold->needs().attributes[a]);
@@ -209,83 +315,76 @@ absl::Status ScanExposures(duckdb::Connection& connection, const Plan& plan, con
       continue;
     }
     FULCRUM_RETURN_IF_ERROR(
-        attributes[a].Open(connection, fold->needs().attributes[a], from_where, fold));
-    sql += attributes[a].Select(at);
+        attributes[a].Open(connection, fold->needs().attributes[a], from(scope), fold));
+    columns += attributes[a].Select(at);
     at += attributes[a].columns();
   }
-  FULCRUM_ASSIGN_OR_RETURN(duckdb::Result rows, connection.Stream(sql + from_where));
   std::vector<uint32_t> unit;
   std::vector<int32_t> arm;
-  uint32_t next = 0;
-  while (true) {
-    FULCRUM_ASSIGN_OR_RETURN(const duckdb::Chunk chunk, rows.Next());
-    if (!chunk) return absl::OkStatus();
-    const auto size = static_cast<size_t>(chunk.size());
+  std::vector<std::vector<uint32_t>> codes(attributes.size());
+  auto next = static_cast<uint32_t>(fold->units());
+  const auto add = [&](const ExposureRows& rows) {
+    const size_t size = rows.unit.size();
     unit.resize(size);
     arm.resize(size);
-    const auto* ids = chunk.data<int32_t>(0);
-    const auto* variants = chunk.data<int32_t>(1);
     for (size_t i = 0; i < size; ++i) {
-      arm[i] = arms.Find(variants[i]);
+      arm[i] = arms.Find(rows.variant[i]);
       // A unit that the scope's end let in may be newer than the dictionary that was read.
-      const auto id = static_cast<size_t>(ids[i]);
+      const auto id = static_cast<size_t>(rows.unit[i]);
       if (id >= numbers->size()) numbers->resize(id + 1, kNoUnit);
       uint32_t& number = (*numbers)[id];
-      if (number == kNoUnit && arm[i] >= 0) number = next++;
+      if (number == kNoUnit && arm[i] >= 0) {
+        number = next++;
+        if (rows.unit[i] >= fresh_from) fresh->push_back(number);
+      }
       unit[i] = number;
     }
     ExposureBatch batch;
     batch.size = size;
     batch.unit = unit.data();
     batch.arm = arm.data();
-    batch.phase = chunk.data<int32_t>(2);
-    batch.ts_ms = chunk.data<int64_t>(3);
-    batch.sequence = chunk.data<int64_t>(4);
+    batch.phase = rows.phase.data();
+    batch.ts_ms = rows.ts_ms.data();
+    batch.sequence = rows.sequence.data();
     for (size_t a = 0; a < attributes.size(); ++a) {
-      batch.attributes.push_back(others[a] ? others[a]->Read(ids, size)
-                                           : attributes[a].Read(chunk, fold));
+      if (others[a]) {
+        batch.attributes.push_back(others[a]->Read(rows.unit.data(), size));
+        continue;
+      }
+      attributes[a].Code(rows.attributes[a], fold, &codes[a]);
+      batch.attributes.push_back(codes[a].data());
     }
     fold->AddExposures(batch);
+  };
+  // A stretch of the history at a time: its rows are kept until all of them are there.
+  constexpr int64_t kStretch = 8 << 20;
+  for (int64_t seq = scope.begin_seq; seq < scope.end_seq; seq += kStretch) {
+    const Scope stretch = scope.Between(seq, std::min(scope.end_seq, seq + kStretch));
+    ExposureSink sink(attributes);
+    FULCRUM_RETURN_IF_ERROR(connection.ScanInto(columns, from(stretch), &sink).status());
+    for (const ExposureRows& rows : sink.TakeInOrder()) add(rows);
   }
+  return absl::OkStatus();
 }
 
 namespace {
 
-absl::Status ReadExposureCounts(duckdb::Connection& connection, const Plan& plan,
-                                const Scope& scope, const ArmCodes& arms, Health* health) {
-  FULCRUM_ASSIGN_OR_RETURN(
-      duckdb::Result rows,
-      connection.Query("SELECT r.variant, v.text, r.n, r.first, r.last FROM (SELECT variant, "
-                       "count(*)::DOUBLE AS n, min(ts_ms) AS first, max(ts_ms) AS last "
-                       "FROM exposure_rows" +
-                       scope.Where() + OfPopulation(plan, scope) +
-                       " GROUP BY variant) r JOIN variants v ON v.id = r.variant "
-                       "ORDER BY r.n DESC, v.text"));
-  while (true) {
-    FULCRUM_ASSIGN_OR_RETURN(const duckdb::Chunk chunk, rows.Next());
-    if (!chunk) return absl::OkStatus();
-    for (int64_t row = 0; row < chunk.size(); ++row) {
-      const int32_t arm = arms.Find(chunk.data<int32_t>(0)[row]);
-      const double count = chunk.data<double>(2)[row];
-      if (arm < 0) {
-        health->unknown_variant_exposures += count;
-        if (health->unknown_variants.size() < kMaxNamedUnknowns) {
-          health->unknown_variants[std::string(chunk.text(1, row))] = count;
-        }
-        continue;
-      }
-      health->arms[static_cast<size_t>(arm)].exposures += count;
-      const int64_t first_ms = chunk.data<int64_t>(3)[row];
-      if (health->first_exposure_ms == 0 || first_ms < health->first_exposure_ms) {
-        health->first_exposure_ms = first_ms;
-      }
-      health->last_exposure_ms = std::max(health->last_exposure_ms, chunk.data<int64_t>(4)[row]);
-    }
+// The most frequent ones by name.
+absl::Status NameUnknown(duckdb::Connection& connection,
+                         std::vector<std::pair<double, int32_t>> unknown, Health* health) {
+  std::sort(unknown.rbegin(), unknown.rend());
+  if (unknown.size() > kMaxNamedUnknowns) unknown.resize(kMaxNamedUnknowns);
+  for (const auto& [count, variant] : unknown) {
+    FULCRUM_ASSIGN_OR_RETURN(
+        const std::string name,
+        connection.QueryText("SELECT text FROM variants WHERE id = $1", {variant}));
+    health->unknown_variants[name] = count;
   }
+  return absl::OkStatus();
 }
 
-absl::Status ReadDuplicates(duckdb::Connection& connection, const Scope& scope,
-                            const ArmCodes& arms, Health* health) {
+absl::Status AddDuplicates(duckdb::Connection& connection, const Scope& scope,
+                           HealthCounts* counts) {
   FULCRUM_ASSIGN_OR_RETURN(
       duckdb::Result rows,
       connection.Query("SELECT scope, coalesce(experiment, -1), coalesce(variant, -1), "
@@ -297,18 +396,18 @@ absl::Status ReadDuplicates(duckdb::Connection& connection, const Scope& scope,
     for (int64_t row = 0; row < chunk.size(); ++row) {
       const double count = chunk.data<double>(3)[row];
       if (chunk.data<int32_t>(0)[row] == kScopeEvent) {
-        health->duplicate_events += count;
+        counts->duplicate_events += count;
       } else if (scope.experiment >= 0 && chunk.data<int32_t>(1)[row] == scope.experiment) {
-        health->duplicate_exposures += count;
-        const int32_t arm = arms.Find(chunk.data<int32_t>(2)[row]);
-        if (arm >= 0) health->arms[static_cast<size_t>(arm)].exposures += count;
+        counts->duplicate_exposures += count;
+        const int32_t variant = chunk.data<int32_t>(2)[row];
+        if (variant >= 0) VariantOf(variant, counts).repeated += count;
       }
     }
   }
 }
 
-absl::Status ReadClientCounts(duckdb::Connection& connection, const Scope& scope,
-                              const ArmCodes& arms, Health* health) {
+absl::Status AddClientCounts(duckdb::Connection& connection, const Scope& scope,
+                             HealthCounts* counts) {
   FULCRUM_ASSIGN_OR_RETURN(
       duckdb::Result rows,
       connection.Query("SELECT variant, sum(assigned)::DOUBLE, sum(shown)::DOUBLE, "
@@ -318,28 +417,61 @@ absl::Status ReadClientCounts(duckdb::Connection& connection, const Scope& scope
     FULCRUM_ASSIGN_OR_RETURN(const duckdb::Chunk chunk, rows.Next());
     if (!chunk) return absl::OkStatus();
     for (int64_t row = 0; row < chunk.size(); ++row) {
-      const int32_t arm = arms.Find(chunk.data<int32_t>(0)[row]);
-      if (arm < 0) continue;
-      ArmHealth& of = health->arms[static_cast<size_t>(arm)];
-      of.client_assigned = chunk.data<double>(1)[row];
-      of.client_shown = chunk.data<double>(2)[row];
-      of.client_sent = chunk.data<double>(3)[row];
-      of.client_dropped = chunk.data<double>(4)[row];
+      HealthCounts::Variant& of = VariantOf(chunk.data<int32_t>(0)[row], counts);
+      of.assigned += chunk.data<double>(1)[row];
+      of.shown += chunk.data<double>(2)[row];
+      of.sent += chunk.data<double>(3)[row];
+      of.dropped += chunk.data<double>(4)[row];
     }
   }
 }
 
 }  // namespace
 
-absl::Status ReadHealth(duckdb::Connection& connection, const Plan& plan, const Scope& scope,
-                        Health* health) {
+absl::Status AddHealth(duckdb::Connection& connection, const Plan& plan, const Scope& scope,
+                       HealthCounts* counts) {
+  FULCRUM_RETURN_IF_ERROR(AddDuplicates(connection, scope, counts));
+  if (scope.experiment < 0) return absl::OkStatus();
+  FULCRUM_RETURN_IF_ERROR(AddClientCounts(connection, scope, counts));
+  if (scope.kind < 0) return absl::OkStatus();
+  VariantCounts rows;
+  FULCRUM_RETURN_IF_ERROR(
+      connection
+          .ScanInto("variant, ts_ms",
+                    "FROM exposure_rows" + scope.Where() + OfPopulation(plan, scope), &rows)
+          .status());
+  rows.AddTo(counts);
+  return absl::OkStatus();
+}
+
+absl::Status TellHealth(duckdb::Connection& connection, const Plan& plan,
+                        const HealthCounts& counts, Health* health) {
   ArmCodes arms;
   FULCRUM_RETURN_IF_ERROR(arms.Load(connection, plan));
-  FULCRUM_RETURN_IF_ERROR(ReadDuplicates(connection, scope, arms, health));
-  if (scope.experiment < 0) return absl::OkStatus();
-  FULCRUM_RETURN_IF_ERROR(ReadClientCounts(connection, scope, arms, health));
-  if (scope.kind < 0) return absl::OkStatus();
-  return ReadExposureCounts(connection, plan, scope, arms, health);
+  health->duplicate_events = counts.duplicate_events;
+  health->duplicate_exposures = counts.duplicate_exposures;
+  std::vector<std::pair<double, int32_t>> unknown;
+  for (size_t v = 0; v < counts.variants.size(); ++v) {
+    const HealthCounts::Variant& of = counts.variants[v];
+    const int32_t arm = arms.Find(static_cast<int32_t>(v));
+    if (arm < 0) {
+      if (of.rows > 0) unknown.emplace_back(of.rows, static_cast<int32_t>(v));
+      health->unknown_variant_exposures += of.rows;
+      continue;
+    }
+    ArmHealth& to = health->arms[static_cast<size_t>(arm)];
+    to.exposures = of.rows + of.repeated;
+    to.client_assigned = of.assigned;
+    to.client_shown = of.shown;
+    to.client_sent = of.sent;
+    to.client_dropped = of.dropped;
+    if (of.rows == 0) continue;
+    if (health->first_exposure_ms == 0 || of.first_ms < health->first_exposure_ms) {
+      health->first_exposure_ms = of.first_ms;
+    }
+    health->last_exposure_ms = std::max(health->last_exposure_ms, of.last_ms);
+  }
+  return NameUnknown(connection, std::move(unknown), health);
 }
 
 }  // namespace fulcrum::store

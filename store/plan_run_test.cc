@@ -7,12 +7,15 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <set>
 
 #include "base/status.h"
+#include "store/embedded_store.h"
 #include "store/reference_worlds.h"
 #include "store/store.h"
 
@@ -44,7 +47,9 @@ class TempStore {
 };
 
 // One batch for each moment of arrival.
-absl::Status AppendHistory(const History& history, Store* store) {
+absl::Status AppendHistory(
+    const History& history, Store* store,
+    const std::function<absl::Status(int64_t)>& after = [](int64_t) { return absl::OkStatus(); }) {
   std::set<int64_t> moments;
   for (const PastExposure& exposure : history.exposures) moments.insert(exposure.received_ms);
   for (const PastEvent& event : history.events) moments.insert(event.received_ms);
@@ -67,6 +72,7 @@ absl::Status AppendHistory(const History& history, Store* store) {
     request.items = builder.size();
     request.received_ms = received_ms;
     FULCRUM_RETURN_IF_ERROR(store->Append(request).status());
+    FULCRUM_RETURN_IF_ERROR(after(received_ms));
   }
   return store->Flush();
 }
@@ -140,6 +146,10 @@ World Apart(World world, uint64_t number) {
     for (Term& term : column.terms) rename(term.filters);
   }
   for (QuantileSpec& spec : plan.quantiles) rename(spec.term.filters);
+  for (JourneySpec& journey : plan.journeys) {
+    for (JourneyStage& stage : journey.stages) rename(stage.filters);
+  }
+  for (BurstRule& rule : plan.population.exclude_bursts) rename(rule.filters);
   return world;
 }
 
@@ -228,6 +238,99 @@ TEST(PlanRunTest, UnitsByTheirActivityEqualTheReference) {
   }
 }
 
+// One history arriving bit by bit, a report after each: what a kept state gives is what a run from
+// the start gives, at every moment.
+std::string GoingOnDifference(const World& world, int64_t* continued) {
+  TempStore temp;
+  if (!temp.store().ok()) return std::string(Message(temp.store().status()));
+  auto* store = static_cast<EmbeddedStore*>(temp.store()->get());
+  const absl::StatusOr<AnalyticsSession> session = store->Connect();
+  if (!session.ok()) return std::string(Message(session.status()));
+  PlanRunner runner({});
+  Plan plan = world.plan;
+  int64_t moment = 0;
+  std::string difference;
+  const absl::Status appended = AppendHistory(world.history, store, [&](int64_t received_ms) {
+    // Every third moment there is none, so that several things arrive between two.
+    if (++moment % 3 == 0 || !difference.empty()) return absl::OkStatus();
+    FULCRUM_RETURN_IF_ERROR(store->Flush());
+    // By turns: everything, the instant itself, and a past one.
+    const int64_t instants[] = {INT64_MAX, received_ms, INT64_MAX, received_ms + 5 * 3600 * 1000,
+                                received_ms - 3600 * 1000};
+    plan.as_of_ms = instants[moment % 5];
+    const absl::StatusOr<PlanResult> got = runner.Run(*session->database, plan);
+    FULCRUM_RETURN_IF_ERROR(got.status());
+    const absl::StatusOr<PlanResult> want = RunPlan(*session->database, plan);
+    FULCRUM_RETURN_IF_ERROR(want.status());
+    difference = Difference(*got, *want, 1e-12);
+    if (!difference.empty()) difference += " after arrivals until " + std::to_string(received_ms);
+    return absl::OkStatus();
+  });
+  if (!appended.ok()) return std::string(Message(appended));
+  *continued += runner.stats().continued;
+  return difference;
+}
+
+TEST(PlanRunTest, AKeptStateGoesOnAsIfItBeganWithEverything) {
+  const char* count = std::getenv("FULCRUM_WORLDS");
+  const uint64_t worlds = count == nullptr ? 25 : std::stoull(count);
+  int64_t continued = 0;
+  for (uint64_t seed = 0; seed < worlds; ++seed) {
+    const World world = MakeWorld(1000 + seed);
+    const std::string difference = GoingOnDifference(world, &continued);
+    if (difference.empty()) continue;
+    int64_t ignored = 0;
+    const World least =
+        Shrink(world, [&](const World& w) { return !GoingOnDifference(w, &ignored).empty(); });
+    FAIL() << "seed " << 1000 + seed << ": " << difference
+           << "\nshrunk: " << GoingOnDifference(least, &ignored) << '\n'
+           << Describe(least);
+  }
+  EXPECT_GT(continued, static_cast<int64_t>(2 * worlds));  // It did go on.
+}
+
+// Worlds that hold what is followed only at the end: journeys, a rule on how much a unit does, and
+// a cap by a quantile.
+World MakeWorldWithRules(uint64_t* seed) {
+  while (true) {
+    World world = MakeWorld((*seed)++);
+    const Plan& plan = world.plan;
+    bool caps = false;
+    for (const Column& column : plan.columns) caps |= column.cap && column.cap->quantile;
+    const bool timed = std::any_of(plan.time_to.begin(), plan.time_to.end(),
+                                   [](const TimeToSpec& spec) { return spec.journey >= 0; });
+    if (!plan.population.exclude_bursts.empty() && (timed || caps)) return world;
+  }
+}
+
+TEST(PlanRunTest, AKeptStateGoesOnThroughJourneysAndExclusions) {
+  const char* count = std::getenv("FULCRUM_WORLDS");
+  const uint64_t worlds = count == nullptr ? 12 : std::stoull(count);
+  int64_t continued = 0;
+  double bursts = 0;
+  uint64_t seed = 5000;
+  for (uint64_t i = 0; i < worlds; ++i) {
+    const World world = MakeWorldWithRules(&seed);
+    for (const ArmHealth& arm : RunReference(world.history, world.plan).result.health.arms) {
+      bursts += arm.burst_units;
+    }
+    EXPECT_EQ(GoingOnDifference(world, &continued), "") << "seed " << seed - 1 << '\n'
+                                                        << Describe(world);
+  }
+  EXPECT_GT(continued, static_cast<int64_t>(2 * worlds));
+  EXPECT_GT(bursts, 0);
+}
+
+TEST(PlanRunTest, APlanSlicedByAnotherExperimentBeginsAnew) {
+  int64_t continued = 0;
+  for (uint64_t seed = 7000; seed < 7006; ++seed) {
+    World world = MakeWorld(seed);
+    world.plan.slices.push_back({"overlap", {VariantIn("another")}, 3});
+    EXPECT_EQ(GoingOnDifference(world, &continued), "") << "seed " << seed << Describe(world);
+  }
+  EXPECT_EQ(continued, 0);
+}
+
 TEST(PlanRunTest, AnExperimentNobodySawHasNoCells) {
   TempStore temp;
   ASSERT_TRUE(temp.store().ok()) << Message(temp.store().status());
@@ -237,6 +340,45 @@ TEST(PlanRunTest, AnExperimentNobodySawHasNoCells) {
   ASSERT_TRUE(result.ok()) << Message(result.status());
   EXPECT_TRUE(result->cells.empty());
   EXPECT_EQ(result->health.arms.size(), world.plan.population.arms.size());
+}
+
+// As little memory as a run takes at all, so that each unit has a pass of its own.
+std::string PassesDifference(const World& world, int64_t* passes) {
+  TempStore temp;
+  if (!temp.store().ok()) return std::string(Message(temp.store().status()));
+  auto* store = static_cast<EmbeddedStore*>(temp.store()->get());
+  if (const absl::Status status = AppendHistory(world.history, store); !status.ok()) {
+    return std::string(Message(status));
+  }
+  const absl::StatusOr<AnalyticsSession> session = store->Connect();
+  if (!session.ok()) return std::string(Message(session.status()));
+  Plan plan = world.plan;
+  const absl::StatusOr<PlanResult> want = RunPlan(*session->database, plan);
+  if (!want.ok()) return std::string(Message(want.status()));
+  for (plan.memory_limit_bytes = 1;; plan.memory_limit_bytes += 8) {
+    const absl::StatusOr<PlanResult> got = RunPlan(*session->database, plan);
+    if (absl::IsResourceExhausted(got.status())) continue;
+    if (!got.ok()) return std::string(Message(got.status()));
+    *passes += plan.memory_limit_bytes > 1 ? 1 : 0;
+    if (got->health.events_scanned != want->health.events_scanned) return "other events scanned";
+    return Difference(*got, *want, 1e-12);
+  }
+}
+
+TEST(PlanRunTest, PassesOverFewUnitsGiveWhatOnePassGives) {
+  int64_t passes = 0;
+  for (uint64_t seed = 2000; seed < 2012; ++seed) {
+    const World world = MakeWorld(seed);
+    const std::string difference = PassesDifference(world, &passes);
+    EXPECT_EQ(difference, "") << "seed " << seed << '\n' << Describe(world);
+  }
+  uint64_t seed = 6000;
+  for (int i = 0; i < 8; ++i) {
+    const World world = MakeWorldWithRules(&seed);
+    EXPECT_EQ(PassesDifference(world, &passes), "") << "seed " << seed - 1 << '\n'
+                                                    << Describe(world);
+  }
+  EXPECT_GT(passes, 10);
 }
 
 TEST(PlanRunTest, TooManyUnitsForTheMemoryLimitIsSaid) {

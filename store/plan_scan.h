@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <set>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "store/duckdb_api.h"
 #include "store/fold.h"
+#include "store/page_vector.h"
 #include "store/plan.h"
 
 namespace fulcrum::store {
@@ -25,9 +27,10 @@ struct TypedColumns {
   bool empty() const { return number.empty() && text.empty() && boolean.empty(); }
 };
 
-// What the run reads: rows with seq < end_seq and received_ms <= as_of_ms. Codes are -1 where the
-// database has never seen the text.
+// What the run reads: rows with begin_seq <= seq < end_seq and received_ms <= as_of_ms. Codes are
+// -1 where the database has never seen the text.
 struct Scope {
+  int64_t begin_seq = 0;
   int64_t end_seq = 0;
   int64_t received_ms = 0;  // The latest arrival in the database.
   int64_t as_of_ms = 0;     // Of the rows; the plan's.
@@ -35,6 +38,9 @@ struct Scope {
   int32_t kind = -1;
   std::set<std::string> event_columns;
 
+  // All that was received by the as-of: nothing later needs to be told apart.
+  bool complete() const { return as_of_ms >= received_ms; }
+  Scope Between(int64_t begin, int64_t end) const;
   // " WHERE seq < … AND received_ms <= …", to which more may be appended.
   std::string Where() const;
 };
@@ -50,20 +56,41 @@ absl::StatusOr<TypedColumns> FindProperty(duckdb::Connection& connection, int sc
                                           const std::string& key);
 
 // dense id of a unit -> its number in the fold, kNoUnit where it was not exposed.
-using UnitNumbers = std::vector<uint32_t>;
+using UnitNumbers = PageVector<uint32_t>;
 
-// Feeds every exposure that matters to `fold`, and fills *numbers.
+// Feeds every exposure that matters to `fold`, and adds to *numbers. Units whose dense id is at
+// least `fresh_from` and that are new to *numbers go to *fresh.
 absl::Status ScanExposures(duckdb::Connection& connection, const Plan& plan, const Scope& scope,
-                           Fold* fold, UnitNumbers* numbers);
+                           int64_t fresh_from, Fold* fold, UnitNumbers* numbers,
+                           std::vector<uint32_t>* fresh);
 
 // The same where Population::active_units: each unit with its first event or exposure. Sets the
 // first and last time of any in *health.
 absl::Status ScanActiveUnits(duckdb::Connection& connection, const Plan& plan, const Scope& scope,
                              Fold* fold, UnitNumbers* numbers, Health* health);
 
-// Exposure counts, clients' own counts, duplicates.
-absl::Status ReadHealth(duckdb::Connection& connection, const Plan& plan, const Scope& scope,
-                        Health* health);
+// What the database alone knows of data quality; adds up over scopes.
+struct HealthCounts {
+  struct Variant {
+    double rows = 0;
+    int64_t first_ms = std::numeric_limits<int64_t>::max();
+    int64_t last_ms = std::numeric_limits<int64_t>::min();
+    double repeated = 0;  // Exposure ids that came again.
+    double assigned = 0, shown = 0, sent = 0, dropped = 0;
+  };
+  std::vector<Variant> variants;  // By code.
+  double duplicate_exposures = 0;
+  double duplicate_events = 0;
+};
+
+absl::Status AddHealth(duckdb::Connection& connection, const Plan& plan, const Scope& scope,
+                       HealthCounts* counts);
+absl::Status TellHealth(duckdb::Connection& connection, const Plan& plan,
+                        const HealthCounts& counts, Health* health);
+
+// Units that a link of the scope joins to someone.
+absl::StatusOr<std::vector<uint32_t>> NewlyLinked(duckdb::Connection& connection,
+                                                  const Scope& scope, const UnitNumbers& numbers);
 
 // Which units an event's id of some kind leads to.
 struct Route {
@@ -77,11 +104,25 @@ absl::StatusOr<std::vector<Route>> FindRoutes(duckdb::Connection& connection, co
                                               const UnitNumbers& numbers);
 
 // Feeds enrolment events (times only).
-absl::Status ScanEnrolments(duckdb::Connection& connection, const Plan& plan, const Scope& scope,
-                            const std::vector<Route>& routes, Fold* fold);
+// `restart`: only those of units in restart.
+absl::Status ScanEnrolments(duckdb::Connection& connection, const Scope& scope,
+                            const std::vector<Route>& routes, bool restart, Fold* fold);
 
-// Feeds the events the fold needs; in a replay only those of units in it. Adds to *scanned.
+inline constexpr int64_t kMinRoundRows = 1 << 17;
+
+// One pass over the events.
+struct EventScan {
+  enum Of { kAll, kReplay, kRestart };
+  Of of = kAll;             // Only events of units in replay, or in restart.
+  uint32_t first_unit = 0;  // Only events of these units.
+  uint32_t end_unit = kNoUnit;
+  int64_t round_bytes = 512LL << 20;  // Of records, before they are folded.
+  int threads = 1;
+};
+
+// Feeds the events the fold needs. Adds to *scanned what it reads of all units.
 absl::Status ScanEvents(duckdb::Connection& connection, const Scope& scope,
-                        const std::vector<Route>& routes, bool replay, Fold* fold, double* scanned);
+                        const std::vector<Route>& routes, const EventScan& scan, Fold* fold,
+                        double* scanned);
 
 }  // namespace fulcrum::store

@@ -14,12 +14,13 @@ namespace {
 // Collects the first difference; later ones are ignored.
 class Comparison {
  public:
+  explicit Comparison(double tolerance) : tolerance_(tolerance) {}
   void Exact(const std::string& what, double got, double want) {
     if (got != want) Fail(what, got, want);
   }
   void Close(const std::string& what, double got, double want) {
     const double scale = std::max({1.0, std::abs(got), std::abs(want)});
-    if (!(std::abs(got - want) <= 1e-9 * scale) && got != want) Fail(what, got, want);
+    if (!(std::abs(got - want) <= tolerance_ * scale) && got != want) Fail(what, got, want);
   }
   bool failed() const { return !text_.empty(); }
   const std::string& text() const { return text_; }
@@ -32,6 +33,7 @@ class Comparison {
     out << what << ": got " << got << ", want " << want;
     text_ = out.str();
   }
+  const double tolerance_;
   std::string text_;
 };
 
@@ -170,8 +172,8 @@ void CompareHealth(const Health& got, const Health& want, Comparison* out) {
 
 }  // namespace
 
-std::string Difference(const PlanResult& got, const PlanResult& want) {
-  Comparison comparison;
+std::string Difference(const PlanResult& got, const PlanResult& want, double tolerance) {
+  Comparison comparison(tolerance);
   comparison.Exact("as_of_ms", static_cast<double>(got.as_of_ms),
                    static_cast<double>(want.as_of_ms));
   CompareHealth(got.health, want.health, &comparison);

@@ -23,9 +23,9 @@ struct World {
 // unknown variants, empty arms, text where numbers are expected, other kinds and experiments.
 World MakeWorld(uint64_t seed);
 
-// "" when the two are the same: counts, tables and caps exactly, moments to 1e-9. Else the first
-// difference in words.
-std::string Difference(const PlanResult& got, const PlanResult& want);
+// "" when the two are the same: counts, tables and caps exactly, moments to `tolerance`. Else the
+// first difference in words.
+std::string Difference(const PlanResult& got, const PlanResult& want, double tolerance = 1e-9);
 
 // Removes everything that can go while `fails` stays true.
 World Shrink(World world, const std::function<bool(const World&)>& fails);

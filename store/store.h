@@ -140,6 +140,10 @@ struct EmbeddedOptions {
   int64_t duckdb_memory_bytes = 2LL << 30;
   int64_t loader_memory_bytes = 1LL << 30;  // Dictionaries, first exposures, recent ids.
   int threads = 2;
+  // Of one report's units; what needs more is done in passes and spilled beside the data.
+  int64_t report_memory_bytes = 4LL << 30;
+  // Units' state of recent reports, so that the next one reads only what arrived since.
+  int64_t report_kept_bytes = 1LL << 30;
 };
 
 // FailedPrecondition: another process holds the directory. Unavailable/DataLoss/PermissionDenied:
