@@ -225,6 +225,8 @@ TEST(Stop, EndsEnrolmentInReportsAndNotWhatComesOfTheUnits) {
   const std::string report = "/v1/experiments/price/report";
   ASSERT_EQ(test.Get(report).status, 200);
   const int64_t planned_end_ms = test.store.last_plan().population.to_ms;
+  // A stop comes after the instant that was reported, which is closed.
+  test.clock.SetMs(test.clock.NowMs() + 1000);
   const int64_t stopped_ms = test.clock.NowMs();
   ASSERT_LT(stopped_ms, planned_end_ms);
   ASSERT_EQ(test.Post("/v1/experiments/price/stop", "").status, 200);
