@@ -19,6 +19,7 @@
 #include "stats/lin.h"
 #include "stats/means.h"
 #include "stats/novelty.h"
+#include "stats/proportions.h"
 #include "stats/randomisation.h"
 #include "stats/shrinkage.h"
 #include "stats/slices.h"
@@ -326,6 +327,13 @@ TEST(LargeCountProperty, DensitiesAndTailsGoOnWhereTheUsualFormsEnd) {
       ComparePair(BetaPosterior(1e11, 9e11), BetaPosterior(1e11 + 1e5, 9e11 - 1e5));
   EXPECT_NEAR(beta.prob_b_greater, NormalCdf(1e5 / std::sqrt(2 * 9e10)), 2e-6);
   EXPECT_NEAR(beta.prob_b_greater + beta.prob_a_greater, 1, 1e-6);
+}
+
+TEST(LargeCountProperty, FishersTestEndsAtTenToTheTwelve) {
+  const std::int64_t n = 1000000000000;
+  const FisherResult r = FisherExact({n / 2, n}, {n / 2 + 700000, n});
+  EXPECT_NEAR(r.p_two_sided, 0.3222, 1e-4);  // the normal limit: z = 0.7e6 / sqrt(n / 2)
+  EXPECT_EQ(FisherExact({0, n}, {n, n}).p_two_sided, 0);
 }
 
 TEST(MetaProperty, OneEffectFarMoreExactThanTheRestIsNoTrouble) {

@@ -42,7 +42,8 @@ class Tables {
   std::int64_t highest() const { return highest_; }
 
   // Calls visit(k, weight) outwards from the most probable count, weights relative to that one's,
-  // until they fall below `least`. Recurrences need no logarithms of large factorials and no
+  // until they fall below `least`, which must be a normal number: the least denormal times 0.9 is
+  // itself, and the walk would not end. Recurrences need no logarithms of large factorials and no
   // memory, so counts of 10^12 are a matter of a second.
   template <typename Visit>
   void Walk(double odds_ratio, double least, Visit visit) const {
@@ -265,11 +266,11 @@ FisherResult FisherExact(Proportion treatment, Proportion control) {
   const Tables tables(treatment, control);
   const std::int64_t observed = treatment.events;
   double own = 0;
-  tables.Walk(1, 0, [&](std::int64_t k, double w) {
+  tables.Walk(1, 1e-305, [&](std::int64_t k, double w) {
     if (k == observed) own = w;
   });
   double below = 0, above = 0, rarer = 0, ties = 0, total = 0;
-  tables.Walk(1, 0, [&](std::int64_t k, double w) {
+  tables.Walk(1, 1e-305, [&](std::int64_t k, double w) {
     total += w;
     if (k < observed) below += w;
     if (k > observed) above += w;
